@@ -70,9 +70,7 @@ def open_envelope(body: str, payload_type: type[PayloadT]) -> Envelope[PayloadT]
         raise InvalidMessage(_explain(error)) from error
 
 
-def open_request(
-    body: str, payload_type: type[PayloadT], *, message_id: str
-) -> Envelope[PayloadT]:
+def open_request(body: str, payload_type: type[PayloadT], *, message_id: str) -> Envelope[PayloadT]:
     """Parse a body that may be bare, as people type it by hand on the generator queue.
 
     A bare payload gets a run id made from the queue's own `message_id`, so that a redelivery

@@ -50,28 +50,48 @@ class GenerateRequest(Payload):
     end_quarter: int | None = Field(default=None, ge=1, le=4, examples=[4])
 
 
-class CollectFolder(Payload):
+class FolderPayload(Payload):
+    """About one folder: one quarter of a periodic dataset."""
+
+    period: Period | None = None
+
+    @property
+    def part(self) -> str:
+        """The quarter, or `all` where there are none."""
+        return str(self.period) if self.period else "all"
+
+
+class TablePayload(Payload):
+    """About one load of one table."""
+
+    load_id: UUID
+    table_schema: Identifier
+    table: Identifier
+    period: Period | None = None
+
+    @property
+    def part(self) -> str:
+        """The table, after the quarter if there is one: `2013Q1/call_reports.rc`."""
+        name = f"{self.table_schema}.{self.table}"
+        return f"{self.period}/{name}" if self.period else name
+
+
+class CollectFolder(FolderPayload):
     """Command to the collector: fetch one folder from the dataset's source."""
 
     type: ClassVar[str] = "CollectFolder"
 
-    period: Period | None = None
     offset: int | None = Field(
         default=None,
         description="Quarters from the current one when the run was made; information only.",
     )
 
-    @property
-    def part(self) -> str:
-        return str(self.period) if self.period else "all"
 
-
-class FolderComplete(Payload):
+class FolderComplete(FolderPayload):
     """Event: every file of a folder and its manifest are in the lake."""
 
     type: ClassVar[str] = "FolderComplete"
 
-    period: Period | None = None
     prefix: str = Field(description="Key prefix of the folder, ending in a slash.")
     manifest: S3Object
     files: int = Field(ge=0)
@@ -79,12 +99,8 @@ class FolderComplete(Payload):
     collected_at: AwareDatetime
     warnings: Warnings = ()
 
-    @property
-    def part(self) -> str:
-        return str(self.period) if self.period else "all"
 
-
-class LoadTable(Payload):
+class LoadTable(TablePayload):
     """Command to the loader: bring one Parquet object into one table, exactly once.
 
     `load_id` is derived from run, table and period, so a repeated message names the same load.
@@ -93,10 +109,6 @@ class LoadTable(Payload):
 
     type: ClassVar[str] = "LoadTable"
 
-    load_id: UUID
-    table_schema: Identifier
-    table: Identifier
-    period: Period | None = None
     period_end: date | None = None
     mode: LoadMode
     key: tuple[Identifier, ...] = ()
@@ -107,29 +119,15 @@ class LoadTable(Payload):
     manifest_key: str
     as_of: AwareDatetime
 
-    @property
-    def part(self) -> str:
-        name = f"{self.table_schema}.{self.table}"
-        return f"{self.period}/{name}" if self.period else name
-
 
 LoadOutcome = Literal["loaded", "already_loaded", "unchanged", "superseded"]
 
 
-class LoadComplete(Payload):
+class LoadComplete(TablePayload):
     """Event: a load is committed, or was found to need no work."""
 
     type: ClassVar[str] = "LoadComplete"
 
-    load_id: UUID
-    table_schema: Identifier
-    table: Identifier
-    period: Period | None = None
     outcome: LoadOutcome
     rows: int = Field(ge=0)
     seconds: float = Field(ge=0)
-
-    @property
-    def part(self) -> str:
-        name = f"{self.table_schema}.{self.table}"
-        return f"{self.period}/{name}" if self.period else name

@@ -1,0 +1,1 @@
+"""HOW services talk: settings, errors, log, AWS clients and the queue worker."""

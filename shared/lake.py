@@ -1,0 +1,92 @@
+"""The lake: one S3 bucket, addressed by key."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from shared.aws import aws_errors
+from shared.errors import PermanentError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.client import S3Client
+
+# Above this a transfer is split into parts, so that memory stays bounded.
+_SINGLE_PUT_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
+
+
+class MissingObject(PermanentError):
+    """The lake has no object under this key."""
+
+
+class Lake:
+    """Reads and writes whole objects; every failure is in Quarry's error tree."""
+
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
+        self.bucket = bucket
+        self._s3 = s3
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Write one object that fits memory."""
+        with aws_errors(f"writing s3://{self.bucket}/{key}"):
+            await self._s3.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    async def get(self, key: str) -> bytes:
+        """Read one object that fits memory.
+
+        Raises:
+            MissingObject: there is none under `key`.
+        """
+        with aws_errors(f"reading s3://{self.bucket}/{key}"):
+            try:
+                response = await self._s3.get_object(Bucket=self.bucket, Key=key)
+            except self._s3.exceptions.NoSuchKey as error:
+                raise MissingObject(f"s3://{self.bucket}/{key} does not exist") from error
+            return await response["Body"].read()
+
+    async def exists(self, key: str) -> bool:
+        """Say whether `key` holds an object."""
+        with aws_errors(f"looking for s3://{self.bucket}/{key}"):
+            try:
+                await self._s3.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NotFound"}:
+                    return False
+                raise
+            return True
+
+    async def upload(self, path: Path, key: str) -> None:
+        """Write a file of any size, in parts when it is large."""
+        if path.stat().st_size <= _SINGLE_PUT_BYTES:  # noqa: ASYNC240  # one stat of a local file
+            await self.put(key, await asyncio.to_thread(path.read_bytes))
+            return
+        with aws_errors(f"writing s3://{self.bucket}/{key}"):
+            await self._s3.upload_file(str(path), self.bucket, key)
+
+    async def download(self, key: str, path: Path) -> None:
+        """Read an object of any size into a file.
+
+        Raises:
+            MissingObject: there is none under `key`.
+        """
+        with aws_errors(f"reading s3://{self.bucket}/{key}"):
+            try:
+                response = await self._s3.get_object(Bucket=self.bucket, Key=key)
+            except self._s3.exceptions.NoSuchKey as error:
+                raise MissingObject(f"s3://{self.bucket}/{key} does not exist") from error
+            with path.open("wb") as file:
+                async for chunk in response["Body"].iter_chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """List every key under `prefix`, in lexical order."""
+        found: list[str] = []
+        with aws_errors(f"listing s3://{self.bucket}/{prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            async for page in pages:
+                found.extend(item["Key"] for item in page.get("Contents", []))
+        return found

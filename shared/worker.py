@@ -1,0 +1,172 @@
+"""The two ways a service runs: as a Lambda handler, and as a worker polling for that handler."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    SqsFifoPartialProcessor,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.consumer import Consumer, Done, OutOfTime
+from shared.errors import TransientError
+from shared.inbox import Delivery, SqsInbox
+from shared.log import log
+from shared.settings import ServiceSettings
+
+__all__ = ["Done", "LambdaHandler", "Service", "run_worker"]
+
+# What a Lambda invocation keeps back to report its result.
+_MARGIN_SECONDS = 5.0
+_PAUSE_AFTER_FAILURE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service with its adapters open: what it does and which queue it reads."""
+
+    consumer: Consumer[Any]
+    inbox: SqsInbox
+    settings: ServiceSettings
+
+
+OpenService = Callable[[], AbstractAsyncContextManager[Service]]
+
+
+class Context(Protocol):
+    """The part of Lambda's context object that is used."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends this invocation."""
+        ...
+
+
+@dataclass
+class EventLoop:
+    """Runs coroutines on its loop for synchronous callers in other threads."""
+
+    loop: asyncio.AbstractEventLoop
+    running: set[Future[None]] = field(default_factory=set)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait until `work` has ended on the loop; raises what it raises."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self.running.add(future)
+        try:
+            future.result()
+        finally:
+            self.running.discard(future)
+
+    def cancel_running(self) -> None:
+        """Cancel what has not ended; each caller gets a CancelledError."""
+        for future in tuple(self.running):
+            future.cancel()
+
+
+def handle_event(
+    event: dict[str, Any], context: Context | None, service: Service, loop: EventLoop
+) -> dict[str, Any]:
+    """Treat one SQS event and report partial failures; called from a thread other than the loop's.
+
+    On FIFO a failure also returns the later messages of its own group, so that order holds.
+    """
+
+    def treat(record: SQSRecord) -> None:
+        seconds_left = None
+        if context is not None:
+            seconds_left = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+            if seconds_left <= 0:
+                raise OutOfTime("no time left to start this message")
+        attributes = record.attributes
+        delivery = Delivery(
+            message_id=record.message_id,
+            receipt=record.receipt_handle,
+            body=record.body,
+            attempt=int(attributes.approximate_receive_count),
+            group=attributes.message_group_id,
+        )
+        loop.run(service.consumer.consume(delivery, seconds_left))
+
+    if service.inbox.fifo:
+        processor: BatchProcessor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    else:
+        processor = BatchProcessor(EventType.SQS)
+    # A batch that failed whole is reported like any other, so that each message keeps its backoff.
+    processor.raise_on_entire_batch_failure = False
+    return dict(process_partial_response(event, treat, processor))
+
+
+class LambdaHandler:
+    """The entry Lambda calls. Adapters open at the first event and stay for warm invocations."""
+
+    def __init__(self, open_service: OpenService) -> None:
+        self._open_service = open_service
+        self._loop: EventLoop | None = None
+        self._service: Service | None = None
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Treat one SQS event (AWS shape) and return its `batchItemFailures`."""
+        if self._loop is None or self._service is None:
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, daemon=True).start()
+            opening = AsyncExitStack().enter_async_context(self._open_service())
+            self._service = asyncio.run_coroutine_threadsafe(opening, loop).result()
+            self._loop = EventLoop(loop)
+        return handle_event(event, context, self._service, self._loop)
+
+
+def run_worker(open_service: OpenService) -> None:
+    """Poll the service's queue until SIGTERM or SIGINT.
+
+    A message in hand is finished within the grace period, or given back.
+    """
+    asyncio.run(_run_worker(open_service))
+
+
+async def _run_worker(open_service: OpenService) -> None:
+    stopping = asyncio.Event()
+    loop = EventLoop(asyncio.get_running_loop())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.loop.add_signal_handler(number, stopping.set)
+    async with open_service() as service:
+        log.append_keys(service=service.consumer.stage)
+        log.info("worker_started", lanes=service.settings.lanes)
+        lanes = [
+            asyncio.create_task(_lane(service, loop, stopping))
+            for _ in range(service.settings.lanes)
+        ]
+        await stopping.wait()
+        _, late = await asyncio.wait(lanes, timeout=service.settings.grace_seconds)
+        loop.cancel_running()
+        await asyncio.gather(*lanes)
+        log.info("worker_stopped", given_back=len(late))
+
+
+async def _lane(service: Service, loop: EventLoop, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            # One at a time: a message waiting behind another would lose its lease unnoticed.
+            records = await service.inbox.receive(
+                limit=1, wait_seconds=service.settings.wait_seconds
+            )
+            for record in records:
+                await _treat(service, loop, record)
+        except TransientError as error:
+            log.warning("queue_not_reached", reason=str(error))
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
+
+
+async def _treat(service: Service, loop: EventLoop, record: dict[str, Any]) -> None:
+    result = await asyncio.to_thread(handle_event, {"Records": [record]}, None, service, loop)
+    if not result["batchItemFailures"]:
+        await service.inbox.delete(record["receiptHandle"])
