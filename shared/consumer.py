@@ -51,6 +51,15 @@ def only(payload_type: type[PayloadT]) -> OpenMessage[PayloadT]:
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """How long a message is held, how often it is tried, and the first pause in seconds."""
+
+    visibility_seconds: int
+    max_receive_count: int
+    base_seconds: float
+
+
+@dataclass(frozen=True)
 class Consumer(Generic[PayloadT]):
     """One service's way of treating a message. Only here are errors caught.
 
@@ -62,9 +71,7 @@ class Consumer(Generic[PayloadT]):
     run_log: RunLog
     open_message: OpenMessage[PayloadT]
     handle: Callable[[Envelope[PayloadT]], Awaitable[Done]]
-    visibility_seconds: int
-    max_receive_count: int
-    retry_base_seconds: float
+    retry: RetryPolicy
 
     async def consume(self, delivery: Delivery, seconds_left: float | None = None) -> None:
         """Work on one message; returning means it is finished or parked and may be deleted.
@@ -99,7 +106,7 @@ class Consumer(Generic[PayloadT]):
         )
         try:
             await self.run_log.record(step)
-            async with lease(self.inbox, delivery, self.visibility_seconds):
+            async with lease(self.inbox, delivery, self.retry.visibility_seconds):
                 done = await self._run(envelope, seconds_left)
                 await self.run_log.record(_ended(step, "done", **_reported(done)))
             log.info("step_done", part=step.part, outcome=done.outcome, counts=dict(done.counts))
@@ -110,7 +117,7 @@ class Consumer(Generic[PayloadT]):
         except PermanentError as error:
             await self._park(delivery, step, error)
         except Exception as error:
-            if delivery.attempt >= self.max_receive_count:
+            if delivery.attempt >= self.retry.max_receive_count:
                 await self._park(delivery, step, error)
                 return
             await self._retry_later(delivery, step, error)
@@ -136,7 +143,7 @@ class Consumer(Generic[PayloadT]):
         log.exception("message_parked", part=step.part, reason=reason, attempt=step.attempt)
 
     async def _retry_later(self, delivery: Delivery, step: StepRecord, error: Exception) -> None:
-        delay = self.retry_base_seconds * 2 ** (delivery.attempt - 1)
+        delay = self.retry.base_seconds * 2 ** (delivery.attempt - 1)
         delay = min(_LONGEST_RETRY_SECONDS, delay) * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
         reason = f"{type(error).__name__}: {error}"
         try:

@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.consumer import RetryPolicy
+
 
 class ServiceSettings(BaseSettings):
     """Set by `infra/` in AWS and by `ops/stack` locally; every variable starts with `QUARRY_`."""
@@ -23,3 +25,8 @@ class ServiceSettings(BaseSettings):
     grace_seconds: float = Field(
         default=20, ge=0, description="Time a message may take to finish after SIGTERM."
     )
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The part a consumer needs."""
+        return RetryPolicy(self.visibility_seconds, self.max_receive_count, self.retry_base_seconds)

@@ -1,0 +1,50 @@
+"""The generator's use case: from one request to one command per folder."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from contracts import CollectFolder, Envelope, GenerateRequest, Period
+from contracts.datasets import UnknownDataset, dataset_named
+from services.generator.periods import periods_of
+from shared.consumer import Done
+from shared.errors import InvalidRequest
+
+SendCommands = Callable[[Sequence[Envelope[CollectFolder]]], Awaitable[None]]
+
+
+async def generate(
+    envelope: Envelope[GenerateRequest],
+    *,
+    send: SendCommands,
+    now: Callable[[], datetime],
+    max_periods: int,
+) -> Done:
+    """Send one `CollectFolder` per quarter, or one in all for a dataset without quarters.
+
+    Message ids come from run and quarter, so a repeated request repeats the same commands.
+
+    Raises:
+        InvalidRequest: the dataset is unknown or the range makes no sense.
+    """
+    request = envelope.payload
+    try:
+        dataset = dataset_named(request.dataset)
+    except UnknownDataset as error:
+        raise InvalidRequest(str(error)) from error
+    moment = now()
+    current = Period.of(moment.date())
+    periods = periods_of(request, dataset, current=current, max_periods=max_periods)
+    payloads = [
+        CollectFolder(dataset=dataset.name, period=period, offset=period.offset_from(current))
+        for period in periods
+    ] or [CollectFolder(dataset=dataset.name)]
+    commands = [
+        Envelope[CollectFolder].wrap(
+            payload, run_id=envelope.run_id, trace=envelope.trace, sent_at=moment
+        )
+        for payload in payloads
+    ]
+    await send(commands)
+    return Done(
+        counts={"folders": len(commands)}, expects=tuple(payload.part for payload in payloads)
+    )
