@@ -1,0 +1,50 @@
+"""The CDK app. `infra.synth` runs it in a process of its own, which has the packaged Node."""
+
+import argparse
+from pathlib import Path
+
+from aws_cdk import App, Aws, BootstraplessSynthesizer
+
+from infra.names import ENVIRONMENTS, Environment, Names
+from infra.settings import settings_for
+from infra.stacks.collector import CollectorStack
+from infra.stacks.generator import GeneratorStack
+from infra.stacks.loader import LoaderStack
+from infra.stacks.processor import ProcessorStack
+from infra.stacks.shared import SharedStack
+
+
+def build_app(env: Environment, out: Path) -> App:
+    """Put the environment's stacks into one app; no stack is given another's objects."""
+    settings = settings_for(env)
+    names = Names(
+        env,
+        account=settings.account or Aws.ACCOUNT_ID,
+        region=settings.region or Aws.REGION,
+        partition=Aws.PARTITION if settings.account is None else "aws",
+    )
+    app = App(
+        analytics_reporting=False,
+        default_stack_synthesizer=BootstraplessSynthesizer(),
+        outdir=str(out),
+        tree_metadata=False,
+    )
+    SharedStack(app, names.stack("shared"), names=names, settings=settings)
+    GeneratorStack(app, names.stack("generator"), names=names, settings=settings)
+    CollectorStack(app, names.stack("collector"), names=names, settings=settings)
+    ProcessorStack(app, names.stack("processor"), names=names, settings=settings)
+    LoaderStack(app, names.stack("loader"), names=names, settings=settings)
+    return app
+
+
+def main() -> None:
+    """Synthesise one environment into a folder."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    build_app(arguments.env, arguments.out).synth()
+
+
+if __name__ == "__main__":
+    main()

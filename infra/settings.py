@@ -1,0 +1,241 @@
+"""What differs between environments, typed, in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infra.names import LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
+
+VISIBILITY_FACTOR = 6
+"""AWS asks for a visibility timeout of at least six function timeouts, so that throttled
+batches are not handed out twice."""
+
+_LAMBDA_SECONDS_MAX = 900
+_CONCURRENCY_MIN, _CONCURRENCY_MAX = 2, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """Size of a service's function. `max_concurrency` is the event source mapping's own cap."""
+
+    memory_mb: int
+    timeout_seconds: int
+    batch_size: int
+    max_concurrency: int
+    reserved_concurrency: int | None = None
+    tmp_mb: int = 512
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.timeout_seconds <= _LAMBDA_SECONDS_MAX:
+            raise ValueError(f"timeout_seconds {self.timeout_seconds}: Lambda allows 1 to 900")
+        if not _CONCURRENCY_MIN <= self.max_concurrency <= _CONCURRENCY_MAX:
+            raise ValueError(f"max_concurrency {self.max_concurrency}: SQS allows 2 to 1000")
+        if self.reserved_concurrency is not None and (
+            self.reserved_concurrency < self.max_concurrency
+        ):
+            raise ValueError(
+                f"reserved_concurrency {self.reserved_concurrency} is below max_concurrency "
+                f"{self.max_concurrency}: the difference would be throttled"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """A Fargate service that reads the queue instead of a function: no 15 minute limit."""
+
+    cpu: int
+    memory_mb: int
+    tmp_gb: int
+    tasks_max: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """One service. Neither function nor task: a long-running worker outside CloudFormation."""
+
+    visibility_seconds: int
+    oldest_message_alarm_seconds: int
+    function: FunctionSettings | None = None
+    task: TaskSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.function is None:
+            return
+        least = VISIBILITY_FACTOR * self.function.timeout_seconds
+        if self.visibility_seconds < least:
+            raise ValueError(
+                f"visibility_seconds {self.visibility_seconds} is below {least} = "
+                f"{VISIBILITY_FACTOR} x timeout_seconds: a slow batch would run twice"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """Aurora Serverless v2. At `min_acu` 0 it pauses after `pause_after_seconds` idle."""
+
+    min_acu: float
+    max_acu: float
+    pause_after_seconds: int | None
+    backup_days: int
+    secret_rotation_days: int
+    deletion_protection: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """Throttling of the REST entry, requests per second and burst."""
+
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """When messages go to the generator queue by themselves.
+
+    `recollect_quarters` is how many past quarters the monthly run fetches again to find
+    restatements. `incremental` maps a dataset without periods to its minutes between runs.
+    """
+
+    enabled: bool
+    recollect_quarters: int
+    incremental: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One environment. `account` and `region` None: whichever it is deployed to."""
+
+    env: Environment
+    account: str | None
+    region: str | None
+    services: Mapping[Service, ServiceSettings]
+    database: DatabaseSettings | None
+    api: ApiSettings | None
+    schedule: ScheduleSettings | None
+    alarm_email: str | None
+    keep_data: bool
+    message_retention_days: int
+    dead_letter_retention_days: int = 14
+    max_receive_count: int = 5
+    rule_retry_attempts: int = 24
+    rule_max_event_hours: int = 6
+    log_retention_days: int = 30
+    archive_days: int | None = None
+    raw_archive_after_days: int = 90
+    clean_expires_after_days: int = 30
+
+
+def settings_for(env: Environment) -> Settings:
+    """Return the settings of an environment."""
+    return _SETTINGS[env]
+
+
+def _function_services(
+    *, collector_task: TaskSettings | None, scale: int
+) -> dict[Service, ServiceSettings]:
+    """Services as they run on AWS; `scale` multiplies how many run side by side."""
+    collector = FunctionSettings(
+        memory_mb=2048, timeout_seconds=900, batch_size=1, max_concurrency=2, tmp_mb=4096
+    )
+    return {
+        "generator": ServiceSettings(
+            visibility_seconds=180,
+            oldest_message_alarm_seconds=900,
+            function=FunctionSettings(
+                memory_mb=512, timeout_seconds=30, batch_size=10, max_concurrency=2
+            ),
+        ),
+        "collector": ServiceSettings(
+            visibility_seconds=VISIBILITY_FACTOR * collector.timeout_seconds,
+            oldest_message_alarm_seconds=4 * 3600,
+            function=None if collector_task else collector,
+            task=collector_task,
+        ),
+        "processor": ServiceSettings(
+            visibility_seconds=3600,
+            oldest_message_alarm_seconds=2 * 3600,
+            function=FunctionSettings(
+                memory_mb=3008,
+                timeout_seconds=600,
+                batch_size=1,
+                max_concurrency=4 * scale,
+                tmp_mb=4096,
+            ),
+        ),
+        "loader": ServiceSettings(
+            visibility_seconds=1800,
+            oldest_message_alarm_seconds=2 * 3600,
+            function=FunctionSettings(
+                memory_mb=1769,
+                timeout_seconds=300,
+                batch_size=1,
+                max_concurrency=4 * scale,
+                reserved_concurrency=8 * scale,
+                tmp_mb=2048,
+            ),
+        ),
+    }
+
+
+_SETTINGS: dict[Environment, Settings] = {
+    "local": Settings(
+        env="local",
+        account=LOCAL_ACCOUNT,
+        region=LOCAL_REGION,
+        services={
+            # Short: a worker extends the lease while it lives, and after kill -9 the message
+            # comes back this soon.
+            service: ServiceSettings(visibility_seconds=30, oldest_message_alarm_seconds=3600)
+            for service in SERVICES
+        },
+        database=None,
+        api=None,
+        schedule=None,
+        alarm_email=None,
+        keep_data=False,
+        message_retention_days=4,
+    ),
+    "dev": Settings(
+        env="dev",
+        account=None,
+        region=None,
+        services=_function_services(collector_task=None, scale=1),
+        database=DatabaseSettings(
+            min_acu=0,
+            max_acu=2,
+            pause_after_seconds=300,
+            backup_days=1,
+            secret_rotation_days=30,
+            deletion_protection=False,
+        ),
+        api=ApiSettings(rate=5, burst=10),
+        schedule=ScheduleSettings(enabled=False, recollect_quarters=4),
+        alarm_email="quarry-dev@example.com",
+        keep_data=False,
+        message_retention_days=4,
+        archive_days=7,
+    ),
+    "prod": Settings(
+        env="prod",
+        account=None,
+        region=None,
+        services=_function_services(collector_task=None, scale=2),
+        database=DatabaseSettings(
+            min_acu=0,
+            max_acu=8,
+            pause_after_seconds=900,
+            backup_days=14,
+            secret_rotation_days=30,
+            deletion_protection=True,
+        ),
+        api=ApiSettings(rate=10, burst=20),
+        schedule=ScheduleSettings(enabled=True, recollect_quarters=8),
+        alarm_email="quarry-prod@example.com",
+        keep_data=True,
+        message_retention_days=4,
+        log_retention_days=90,
+        archive_days=30,
+        raw_archive_after_days=180,
+        clean_expires_after_days=90,
+    ),
+}

@@ -1,0 +1,47 @@
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.names import FOLDER_COMPLETE_SOURCE, FOLDER_COMPLETE_TYPE, Names
+from infra.parts import ServiceQueue, alarm_on_parked
+from infra.settings import Settings
+
+
+class ProcessorStack(Stack):
+    """The processor, and the rule that turns a complete folder into its message."""
+
+    def __init__(
+        self, scope: Construct, stack_id: str, *, names: Names, settings: Settings
+    ) -> None:
+        super().__init__(scope, stack_id)
+        messages = ServiceQueue(self, service="processor", names=names, settings=settings)
+        undelivered = sqs.Queue(
+            self,
+            "Undelivered",
+            queue_name=names.folder_complete_rule_dlq,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(settings.dead_letter_retention_days),
+        )
+        alarm_on_parked(self, names.folder_complete_rule_dlq, undelivered, names)
+        events.Rule(
+            self,
+            "FolderComplete",
+            rule_name=names.folder_complete_rule,
+            description="A collected folder goes to the processor; the body is the envelope.",
+            event_bus=events.EventBus.from_event_bus_name(self, "Bus", names.bus),
+            event_pattern=events.EventPattern(
+                source=[FOLDER_COMPLETE_SOURCE], detail_type=[FOLDER_COMPLETE_TYPE]
+            ),
+            targets=[
+                targets.SqsQueue(
+                    messages.queue,
+                    message=events.RuleTargetInput.from_event_path("$.detail"),
+                    dead_letter_queue=undelivered,
+                    retry_attempts=settings.rule_retry_attempts,
+                    max_event_age=Duration.hours(settings.rule_max_event_hours),
+                )
+            ],
+        )

