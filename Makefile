@@ -1,0 +1,47 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+.PHONY: setup
+setup:  ## Install everything the project needs (quick when there is nothing to do)
+	@bash ops/setup.sh
+
+.PHONY: demo
+demo: setup  ## Run the main job on the embedded stack and show what landed
+	@python -m ops.demo
+
+.PHONY: test
+test: setup lint types  ## Check style, types and import rules, then run every test
+	@bash tests/run.sh
+
+.PHONY: unit
+unit: setup  ## Run the unit tests alone (under 20 seconds)
+	@pytest tests/unit
+
+.PHONY: lint
+lint:  ## Check style and import rules
+	@ruff check .
+	@ruff format --check .
+	@lint-imports --no-logo
+
+.PHONY: types
+types:  ## Check types, strictly
+	@mypy
+
+.PHONY: format
+format:  ## Format the code and fix what can be fixed
+	@ruff format .
+	@ruff check --fix .
+
+.PHONY: synth
+synth: setup  ## Write the CloudFormation templates of the local stack from the CDK app
+	@python -m infra.synth
+
+.PHONY: lock
+lock: setup  ## Resolve the dependencies again into requirements/*.txt, with hashes
+	@bash ops/lock.sh
