@@ -2,6 +2,7 @@
 # Lock files are hash-pinned requirements without index addresses; uv.lock itself stays out of git.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
 
 uv lock --quiet
 export_to() { # export_to FILE ARGUMENTS...
