@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Above this a transfer is split into parts, so that memory stays bounded.
 _SINGLE_PUT_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
+# What S3 answers when the condition of a conditional write does not hold, or two race.
+_CHANGED_MEANWHILE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 
 
 class MissingObject(PermanentError):
@@ -45,6 +47,30 @@ class Lake:
             except self._s3.exceptions.NoSuchKey as error:
                 raise MissingObject(f"s3://{self.bucket}/{key} does not exist") from error
             return await response["Body"].read()
+
+    async def get_with_etag(self, key: str) -> tuple[bytes, str] | None:
+        """Read an object and the tag of this very version, for `put_if`; None if there is none."""
+        with aws_errors(f"reading s3://{self.bucket}/{key}"):
+            try:
+                response = await self._s3.get_object(Bucket=self.bucket, Key=key)
+            except self._s3.exceptions.NoSuchKey:
+                return None
+            return await response["Body"].read(), response["ETag"]
+
+    async def put_if(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Write only if `key` still is the version `etag`, or with None only if it is new.
+
+        False means that someone else wrote in between and nothing was written.
+        """
+        condition: dict[str, str] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        with aws_errors(f"writing s3://{self.bucket}/{key}"):
+            try:
+                await self._s3.put_object(Bucket=self.bucket, Key=key, Body=data, **condition)  # type: ignore[arg-type]  # either condition is a string
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _CHANGED_MEANWHILE:
+                    return False
+                raise
+            return True
 
     async def exists(self, key: str) -> bool:
         """Say whether `key` holds an object."""

@@ -12,6 +12,10 @@ from shared.inbox import Delivery
 from shared.lake import MissingObject
 
 
+def _etag(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
 @dataclass
 class FakeLake:
     """An S3 bucket as a dict of key to bytes, in the order of writing."""
@@ -29,9 +33,16 @@ class FakeLake:
         except KeyError:
             raise MissingObject(f"{key} does not exist") from None
 
-    async def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        data = await self.get(key)
-        return data, hashlib.md5(data, usedforsecurity=False).hexdigest()
+    async def get_with_etag(self, key: str) -> tuple[bytes, str] | None:
+        data = self.objects.get(key)
+        return None if data is None else (data, _etag(data))
+
+    async def put_if(self, key: str, data: bytes, etag: str | None) -> bool:
+        present = self.objects.get(key)
+        if (None if present is None else _etag(present)) != etag:
+            return False
+        await self.put(key, data)
+        return True
 
     async def exists(self, key: str) -> bool:
         return key in self.objects
