@@ -1,0 +1,54 @@
+"""What several test folders start: a PostgreSQL server per session, a database per test."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from ops.stack import postgres
+
+# Tests throw the cluster away, so nothing needs to reach the disk.
+_THROW_AWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+}
+
+
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new folder that the server's user can enter; pytest's own are private."""
+    home = tmp_path_factory.mktemp("postgres")
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o711)
+    return home
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server's maintenance database: `DATABASE_URL` if set, else one of our own."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    server = postgres.start(server_folder(tmp_path_factory) / "data", settings=_THROW_AWAY)
+    yield server.url
+    postgres.stop(server)
+
+
+@pytest.fixture
+async def database_url(database_server: str) -> AsyncIterator[str]:
+    """URL of an empty database of this test's own."""
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(database_server)
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        yield urlunsplit(urlsplit(database_server)._replace(path=f"/{name}"))
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
