@@ -8,6 +8,7 @@ from aws_cdk import App, Aws, BootstraplessSynthesizer
 from infra.names import ENVIRONMENTS, Environment, Names
 from infra.settings import settings_for
 from infra.stacks.collector import CollectorStack
+from infra.stacks.data import DataStack
 from infra.stacks.generator import GeneratorStack
 from infra.stacks.loader import LoaderStack
 from infra.stacks.processor import ProcessorStack
@@ -30,6 +31,8 @@ def build_app(env: Environment, out: Path) -> App:
         tree_metadata=False,
     )
     SharedStack(app, names.stack("shared"), names=names, settings=settings)
+    if settings.database:
+        DataStack(app, names.stack("data"), names=names, settings=settings)
     GeneratorStack(app, names.stack("generator"), names=names, settings=settings)
     CollectorStack(app, names.stack("collector"), names=names, settings=settings)
     ProcessorStack(app, names.stack("processor"), names=names, settings=settings)

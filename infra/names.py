@@ -33,8 +33,8 @@ def stack_names(env: Environment) -> tuple[str, ...]:
 
     `local` has no data stack: its PostgreSQL is not made by CloudFormation.
     """
-    parts = ["Shared", *([] if env == "local" else ["Data"]), *(s.capitalize() for s in SERVICES)]
-    return tuple(f"Quarry-{part}-{env}" for part in parts)
+    parts = ["shared", *([] if env == "local" else ["data"]), *SERVICES]
+    return tuple(Names(env).stack(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +48,32 @@ class Names:
 
     @property
     def prefix(self) -> str:
+        """What every name starts with; also the name of the bus, the API and the dashboard."""
         return f"quarry-{self.env}"
 
     @property
     def bus(self) -> str:
+        """The event bus."""
         return self.prefix
 
     @property
-    def archive(self) -> str:
-        return f"{self.prefix}-archive"
-
-    @property
     def bucket(self) -> str:
+        """The lake: `raw/` as received, `clean/` as typed Parquet."""
         return f"{self.prefix}-lake-{self.account}"
 
     @property
     def runs_table(self) -> str:
+        """The run log: partition key `run_id`, sort key `step`."""
         return f"{self.prefix}-runs"
 
     @property
     def alarm_topic(self) -> str:
+        """Where every alarm is told."""
         return f"{self.prefix}-alarms"
 
     @property
-    def dashboard(self) -> str:
-        return self.prefix
-
-    @property
     def folder_complete_rule(self) -> str:
+        """The rule that takes the collector's event to the processor's queue."""
         return f"{self.prefix}-folder-complete"
 
     @property
@@ -84,24 +82,14 @@ class Names:
         return f"{self.folder_complete_rule}-dlq"
 
     @property
-    def database_cluster(self) -> str:
-        return self.prefix
-
-    @property
     def database_secret(self) -> str:
+        """Where the database's address, user and password lie."""
         return f"{self.prefix}/database"
 
     @property
-    def api(self) -> str:
-        return self.prefix
-
-    @property
     def api_function(self) -> str:
+        """The function behind the REST entry, which runs from the generator's image."""
         return f"{self.prefix}-api"
-
-    @property
-    def collector_cluster(self) -> str:
-        return f"{self.prefix}-collector"
 
     def queue(self, service: Service) -> str:
         """Return the queue the service reads."""
@@ -111,12 +99,12 @@ class Names:
         """Return where the service's parked messages lie; FIFO exactly when its queue is."""
         return f"{self.prefix}-{service}-dlq{_suffix(service)}"
 
-    def queue_url(self, service: Service) -> str:
-        """Return the AWS address of the queue; the emulator's has another host."""
-        return f"https://sqs.{self.region}.amazonaws.com/{self.account}/{self.queue(service)}"
+    def queue_url(self, queue: str) -> str:
+        """Return the AWS address of a queue by its name; the emulator's has another host."""
+        return f"https://sqs.{self.region}.amazonaws.com/{self.account}/{queue}"
 
     def function(self, service: Service) -> str:
-        """Return the service's function, and the base of its role's and log group's name."""
+        """Return the name of the service's function, and of its Fargate cluster if it has one."""
         return f"{self.prefix}-{service}"
 
     def repository(self, service: Service) -> str:
@@ -134,6 +122,10 @@ class Names:
     def arn(self, vendor_service: str, resource: str) -> str:
         """Return an ARN in this account and region."""
         return f"arn:{self.partition}:{vendor_service}:{self.region}:{self.account}:{resource}"
+
+    def lake_arn(self, keys: str = "") -> str:
+        """Return the lake's ARN, or with `keys` such as `raw/*` that of objects in it."""
+        return f"arn:{self.partition}:s3:::{self.bucket}" + (f"/{keys}" if keys else "")
 
 
 def _suffix(service: Service) -> str:

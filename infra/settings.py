@@ -70,7 +70,11 @@ class ServiceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
-    """Aurora Serverless v2. At `min_acu` 0 it pauses after `pause_after_seconds` idle."""
+    """Aurora Serverless v2. At `min_acu` 0 it pauses after `pause_after_seconds` idle.
+
+    `endpoint_zones` is in how many zones the network reaches other AWS services: each zone costs,
+    and with one the loader waits out an outage of that zone.
+    """
 
     min_acu: float
     max_acu: float
@@ -78,6 +82,7 @@ class DatabaseSettings:
     backup_days: int
     secret_rotation_days: int
     deletion_protection: bool
+    endpoint_zones: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +97,13 @@ class ApiSettings:
 class ScheduleSettings:
     """When messages go to the generator queue by themselves.
 
-    `recollect_quarters` is how many past quarters the monthly run fetches again to find
-    restatements. `incremental` maps a dataset without periods to its minutes between runs.
+    A filing deadline is `days_after_quarter_end`; the month's re-collection fetches the last
+    `recollect_quarters` again to find restatements. `incremental` maps a dataset without periods
+    to its minutes between runs.
     """
 
     enabled: bool
+    days_after_quarter_end: int
     recollect_quarters: int
     incremental: Mapping[str, int] = field(default_factory=dict)
 
@@ -207,9 +214,10 @@ _SETTINGS: dict[Environment, Settings] = {
             backup_days=1,
             secret_rotation_days=30,
             deletion_protection=False,
+            endpoint_zones=1,
         ),
         api=ApiSettings(rate=5, burst=10),
-        schedule=ScheduleSettings(enabled=False, recollect_quarters=4),
+        schedule=ScheduleSettings(enabled=False, days_after_quarter_end=46, recollect_quarters=4),
         alarm_email="quarry-dev@example.com",
         keep_data=False,
         message_retention_days=4,
@@ -227,9 +235,10 @@ _SETTINGS: dict[Environment, Settings] = {
             backup_days=14,
             secret_rotation_days=30,
             deletion_protection=True,
+            endpoint_zones=2,
         ),
         api=ApiSettings(rate=10, burst=20),
-        schedule=ScheduleSettings(enabled=True, recollect_quarters=8),
+        schedule=ScheduleSettings(enabled=True, days_after_quarter_end=46, recollect_quarters=8),
         alarm_email="quarry-prod@example.com",
         keep_data=True,
         message_retention_days=4,

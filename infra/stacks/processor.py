@@ -1,11 +1,13 @@
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.alarms import alarm_on_parked
 from infra.names import FOLDER_COMPLETE_SOURCE, FOLDER_COMPLETE_TYPE, Names
-from infra.parts import ServiceQueue, alarm_on_parked
+from infra.parts import QueuedService
+from infra.permissions import read_lake, write_lake
 from infra.settings import Settings
 
 
@@ -16,7 +18,13 @@ class ProcessorStack(Stack):
         self, scope: Construct, stack_id: str, *, names: Names, settings: Settings
     ) -> None:
         super().__init__(scope, stack_id)
-        messages = ServiceQueue(self, service="processor", names=names, settings=settings)
+        service = QueuedService(
+            self,
+            service="processor",
+            names=names,
+            settings=settings,
+            statements=[*read_lake(names, "raw"), *write_lake(names, "clean")],
+        )
         undelivered = sqs.Queue(
             self,
             "Undelivered",
@@ -24,6 +32,7 @@ class ProcessorStack(Stack):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=Duration.days(settings.dead_letter_retention_days),
+            removal_policy=RemovalPolicy.DESTROY,
         )
         alarm_on_parked(self, names.folder_complete_rule_dlq, undelivered, names)
         events.Rule(
@@ -37,7 +46,7 @@ class ProcessorStack(Stack):
             ),
             targets=[
                 targets.SqsQueue(
-                    messages.queue,
+                    service.queue,
                     message=events.RuleTargetInput.from_event_path("$.detail"),
                     dead_letter_queue=undelivered,
                     retry_attempts=settings.rule_retry_attempts,
