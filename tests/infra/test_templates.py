@@ -1,0 +1,172 @@
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from infra.names import ENVIRONMENTS, SERVICES, Environment, Names, is_fifo
+from infra.template import Template
+from infra.templates import template_paths
+
+Committed = Mapping[Environment, Mapping[str, Template]]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_committed_templates_are_what_the_app_makes(
+    env: Environment, fresh: Mapping[Environment, Mapping[str, str]]
+) -> None:
+    assert {name: path.read_text() for name, path in template_paths(env).items()} == fresh[env]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_no_stack_exports_or_imports_a_value(env: Environment, committed: Committed) -> None:
+    for template in committed[env].values():
+        outputs = template.document.get("Outputs", {}).values()
+        assert not any("Export" in output for output in outputs)
+        assert "Fn::ImportValue" not in json.dumps(template.document)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_queue_has_a_dead_letter_queue_of_its_own_type(
+    env: Environment, committed: Committed
+) -> None:
+    for service in SERVICES:
+        template = committed[env][Names(env).stack(service)]
+        queues = {
+            queue.properties["QueueName"]: queue.properties
+            for queue in template.resources("AWS::SQS::Queue")
+        }
+        queue = queues[Names(env).queue(service)]
+        redrive = queue["RedrivePolicy"]
+        dead_letters = queues[Names(env).dead_letter_queue(service)]
+
+        assert redrive["maxReceiveCount"] == 5
+        assert template.text(redrive["deadLetterTargetArn"]).endswith(dead_letters["QueueName"])
+        assert queue.get("FifoQueue", False) is is_fifo(service)
+        assert dead_letters.get("FifoQueue", False) is is_fifo(service)
+        assert dead_letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_queue_refuses_plain_http_and_encrypts(
+    env: Environment, committed: Committed
+) -> None:
+    for template in committed[env].values():
+        policies = template.resources("AWS::SQS::QueuePolicy")
+        for queue in template.resources("AWS::SQS::Queue"):
+            assert queue.properties["SqsManagedSseEnabled"] is True
+            statements = [
+                statement
+                for policy in policies
+                if {"Ref": queue.logical_id} in policy.properties["Queues"]
+                for statement in policy.properties["PolicyDocument"]["Statement"]
+            ]
+            assert any(_denies_plain_http(statement) for statement in statements)
+            allowed = [statement for statement in statements if statement["Effect"] == "Allow"]
+            assert all("aws:SourceArn" in json.dumps(each["Condition"]) for each in allowed)
+
+
+def _denies_plain_http(statement: Mapping[str, Any]) -> bool:
+    return statement["Effect"] == "Deny" and statement["Condition"] == {
+        "Bool": {"aws:SecureTransport": "false"}
+    }
+
+
+@pytest.mark.parametrize("env", ["dev", "prod"])
+def test_functions_report_partial_failures_and_hold_messages_six_timeouts(
+    env: Environment, committed: Committed
+) -> None:
+    for service in SERVICES:
+        template = committed[env][Names(env).stack(service)]
+        (mapping,) = template.resources("AWS::Lambda::EventSourceMapping")
+        function = template.named(mapping.properties["FunctionName"]["Ref"])
+        (queue,) = (
+            queue
+            for queue in template.resources("AWS::SQS::Queue")
+            if queue.properties["QueueName"] == Names(env).queue(service)
+        )
+        assert mapping.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert 2 <= mapping.properties["ScalingConfig"]["MaximumConcurrency"] <= 1000
+        assert queue.properties["VisibilityTimeout"] >= 6 * function.properties["Timeout"]
+        assert function.properties["TracingConfig"] == {"Mode": "Active"}
+        assert function.properties["PackageType"] == "Image"
+        assert function.properties["ImageConfig"]["Command"] == [f"services.{service}.main.handler"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_rule_hands_the_envelope_to_the_processor_and_keeps_what_it_cannot_deliver(
+    env: Environment, committed: Committed
+) -> None:
+    template = committed[env][Names(env).stack("processor")]
+    (rule,) = template.resources("AWS::Events::Rule")
+    (target,) = rule.properties["Targets"]
+    undelivered = template.named(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0])
+
+    assert rule.properties["EventBusName"] == f"quarry-{env}"
+    assert rule.properties["EventPattern"] == {
+        "source": ["quarry.collector"],
+        "detail-type": ["FolderComplete"],
+    }
+    assert template.text(target["Arn"]).endswith(f":quarry-{env}-processor")
+    assert target["InputPath"] == "$.detail"
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 21600, "MaximumRetryAttempts": 24}
+    assert "FifoQueue" not in undelivered.properties
+
+
+def test_the_local_environment_has_no_function_network_or_database(committed: Committed) -> None:
+    types = {
+        resource.type
+        for template in committed["local"].values()
+        for resource in template.resources()
+    }
+    assert types == {
+        "AWS::CloudWatch::Alarm",
+        "AWS::DynamoDB::Table",
+        "AWS::Events::EventBus",
+        "AWS::Events::Rule",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::Topic",
+        "AWS::SNS::TopicPolicy",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SSM::Parameter",
+    }
+
+
+@pytest.mark.parametrize("env", ["dev", "prod"])
+def test_the_network_has_no_nat_and_the_database_can_pause(
+    env: Environment, committed: Committed
+) -> None:
+    template = committed[env][Names(env).stack("data")]
+    (cluster,) = template.resources("AWS::RDS::DBCluster")
+
+    assert not template.resources("AWS::EC2::NatGateway", "AWS::EC2::InternetGateway")
+    assert cluster.properties["ServerlessV2ScalingConfiguration"]["MinCapacity"] == 0
+    assert cluster.properties["ServerlessV2ScalingConfiguration"]["SecondsUntilAutoPause"] >= 300
+    assert cluster.properties["StorageEncrypted"] is True
+    assert template.resources("AWS::SecretsManager::RotationSchedule")
+
+
+@pytest.mark.parametrize("env", ["dev", "prod"])
+def test_the_loader_runs_in_the_network_it_finds_by_parameters(
+    env: Environment, committed: Committed
+) -> None:
+    template = committed[env][Names(env).stack("loader")]
+    (function,) = template.resources("AWS::Lambda::Function")
+    network = function.properties["VpcConfig"]
+
+    assert [template.text(group) for group in network["SecurityGroupIds"]] == [
+        f"{{/quarry/{env}/database/client-security-group-id}}"
+    ]
+    assert template.text(network["SubnetIds"]) == f"{{/quarry/{env}/database/subnet-ids}}"
+    published = {
+        parameter.properties["Name"]
+        for parameter in committed[env][Names(env).stack("data")].resources("AWS::SSM::Parameter")
+    }
+    read = {
+        parameter["Default"]
+        for parameter in template.document["Parameters"].values()
+        if "Default" in parameter
+    }
+    assert read <= published
