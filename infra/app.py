@@ -6,6 +6,7 @@ from pathlib import Path
 from aws_cdk import App, Aws, BootstraplessSynthesizer, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from infra.findings import VALIDATION_REPORT
 from infra.names import ENVIRONMENTS, Names
 from infra.settings import Settings, settings_for, with_collector_task
 from infra.stacks.collector import CollectorStack
@@ -41,20 +42,31 @@ def build_app(settings: Settings, out: Path) -> App:
 
 
 def main() -> None:
-    """Synthesise one environment into a folder."""
+    """Synthesise environments, each into a folder of its name under `--out`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True)
+    parser.add_argument("--env", choices=ENVIRONMENTS, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--nag", action="store_true", help="check cdk-nag's AwsSolutions too")
+    parser.add_argument("--rules", action="store_true", help="check cdk-nag's AwsSolutions too")
     parser.add_argument("--collector-task", action="store_true", help="Fargate, no function")
     arguments = parser.parse_args()
-    settings = settings_for(arguments.env)
-    if arguments.collector_task:
-        settings = with_collector_task(settings)
-    app = build_app(settings, arguments.out)
-    if arguments.nag:
-        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()
+    for env in arguments.env:
+        settings = settings_for(env)
+        if arguments.collector_task:
+            settings = with_collector_task(settings)
+        _synthesise(build_app(settings, arguments.out / env), rules=arguments.rules)
+
+
+def _synthesise(app: App, *, rules: bool) -> None:
+    if not rules:
+        app.synth()
+        return
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    try:
+        app.synth()
+    except RuntimeError:
+        # Any finding ends the synthesis; `infra.findings` judges the report, not this app.
+        if not (Path(app.outdir) / VALIDATION_REPORT).exists():
+            raise
 
 
 if __name__ == "__main__":

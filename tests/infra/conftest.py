@@ -6,15 +6,15 @@ from collections.abc import Mapping
 import pytest
 
 from infra.names import ENVIRONMENTS, Environment
-from infra.synth import synthesise
+from infra.synth import Synthesis, synthesise
 from infra.template import Template
 from infra.templates import template_paths
 
 
 @pytest.fixture(scope="session")
-def fresh() -> Mapping[Environment, Mapping[str, str]]:
-    """Environment -> stack name -> template text as the app makes it now."""
-    return {env: synthesise(env) for env in ENVIRONMENTS}
+def fresh() -> Mapping[Environment, Synthesis]:
+    """Every environment as the app makes it now, with what the rule packs say."""
+    return synthesise(*ENVIRONMENTS, rules=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,23 +2,26 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from infra.findings import accepted, accepted_for_task, findings_of
 from infra.names import ENVIRONMENTS, Environment
-from infra.synth import validation_report
+from infra.synth import Synthesis, synthesise
 from infra.templates import template_paths
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_cdk_nag_and_cdk_validation_find_only_what_is_explained(env: Environment) -> None:
-    assert findings_of(validation_report(env)) == set(accepted(env))
+def test_cdk_nag_and_cdk_validation_find_only_what_is_explained(
+    env: Environment, fresh: Mapping[Environment, Synthesis]
+) -> None:
+    assert findings_of(fresh[env].report) == set(accepted(env))
 
 
 def test_the_collector_as_a_task_adds_only_explained_findings() -> None:
-    found = findings_of(validation_report("prod", "--collector-task"))
+    found = findings_of(synthesise("prod", rules=True, collector_task=True)["prod"].report)
 
     assert found <= {*accepted("prod"), *accepted_for_task("prod")}
     assert found >= set(accepted_for_task("prod"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from infra.names import ENVIRONMENTS, SERVICES, Environment, Names, is_fifo
+from infra.synth import Synthesis
 from infra.template import Template
 from infra.templates import template_paths
 
@@ -13,9 +14,11 @@ Committed = Mapping[Environment, Mapping[str, Template]]
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_committed_templates_are_what_the_app_makes(
-    env: Environment, fresh: Mapping[Environment, Mapping[str, str]]
+    env: Environment, fresh: Mapping[Environment, Synthesis]
 ) -> None:
-    assert {name: path.read_text() for name, path in template_paths(env).items()} == fresh[env]
+    assert {name: path.read_text() for name, path in template_paths(env).items()} == dict(
+        fresh[env].templates
+    )
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -67,9 +70,8 @@ def test_every_queue_refuses_plain_http_and_encrypts(
 
 
 def _denies_plain_http(statement: Mapping[str, Any]) -> bool:
-    return statement["Effect"] == "Deny" and statement["Condition"] == {
-        "Bool": {"aws:SecureTransport": "false"}
-    }
+    plain_http = {"Bool": {"aws:SecureTransport": "false"}}
+    return bool(statement["Effect"] == "Deny" and statement["Condition"] == plain_http)
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
