@@ -83,6 +83,7 @@ def _wildcards(names: Names) -> Iterator[tuple[str, str, str, str]]:
         ("collector", "raw"),
         ("processor", "raw"),
         ("processor", "clean"),
+        ("processor", "registry"),
         ("loader", "clean"),
     ):
         keys = names.lake_arn(f"{folder}/*")

@@ -33,22 +33,22 @@ def worker_statements(service: Service, names: Names) -> list[iam.PolicyStatemen
     ]
 
 
-def read_lake(names: Names, folder: str) -> list[iam.PolicyStatement]:
-    """Return the right to read objects under `folder/`.
+def read_lake(names: Names, *folders: str) -> list[iam.PolicyStatement]:
+    """Return the right to read objects under each `folder/`.
 
-    Listing is included because without it S3 answers 403, not 404, for a key that is missing.
+    Listing the bucket is included: without it S3 answers 403, not 404, for a key that is missing,
+    and a condition on the prefix would not hold there, since such a request has no prefix.
     """
-    listing = iam.PolicyStatement(
-        actions=["s3:ListBucket"],
-        resources=[names.lake_arn()],
-        conditions={"StringLike": {"s3:prefix": f"{folder}/*"}},
-    )
-    return [allow(["s3:GetObject"], [names.lake_arn(f"{folder}/*")]), listing]
+    return [
+        allow(["s3:GetObject"], [names.lake_arn(f"{folder}/*") for folder in folders]),
+        allow(["s3:ListBucket"], [names.lake_arn()]),
+    ]
 
 
-def write_lake(names: Names, folder: str) -> list[iam.PolicyStatement]:
-    """Return the right to put objects under `folder/`, in parts where they are large."""
-    return [allow(["s3:AbortMultipartUpload", "s3:PutObject"], [names.lake_arn(f"{folder}/*")])]
+def write_lake(names: Names, *folders: str) -> list[iam.PolicyStatement]:
+    """Return the right to put objects under each `folder/`, in parts where they are large."""
+    keys = [names.lake_arn(f"{folder}/*") for folder in folders]
+    return [allow(["s3:AbortMultipartUpload", "s3:PutObject"], keys)]
 
 
 def publish(names: Names) -> iam.PolicyStatement:

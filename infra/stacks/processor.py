@@ -23,7 +23,11 @@ class ProcessorStack(Stack):
             service="processor",
             names=names,
             settings=settings,
-            statements=[*read_lake(names, "raw"), *write_lake(names, "clean")],
+            # The registry holds the types that all processors agree on.
+            statements=[
+                *read_lake(names, "raw", "registry"),
+                *write_lake(names, "clean", "registry"),
+            ],
         )
         undelivered = sqs.Queue(
             self,

