@@ -26,18 +26,8 @@ async def generate(
     Raises:
         InvalidRequest: the dataset is unknown or the range makes no sense.
     """
-    request = envelope.payload
-    try:
-        dataset = dataset_named(request.dataset)
-    except UnknownDataset as error:
-        raise InvalidRequest(str(error)) from error
     moment = now()
-    current = Period.of(moment.date())
-    periods = periods_of(request, dataset, current=current, max_periods=max_periods)
-    payloads = [
-        CollectFolder(dataset=dataset.name, period=period, offset=period.offset_from(current))
-        for period in periods
-    ] or [CollectFolder(dataset=dataset.name)]
+    payloads = folders_of(envelope.payload, moment=moment, max_periods=max_periods)
     commands = [
         Envelope[CollectFolder].wrap(
             payload, run_id=envelope.run_id, trace=envelope.trace, sent_at=moment
@@ -48,3 +38,23 @@ async def generate(
     return Done(
         counts={"folders": len(commands)}, expects=tuple(payload.part for payload in payloads)
     )
+
+
+def folders_of(
+    request: GenerateRequest, *, moment: datetime, max_periods: int
+) -> list[CollectFolder]:
+    """Return what is to be collected, seen from `moment`.
+
+    Raises:
+        InvalidRequest: the dataset is unknown or the range makes no sense.
+    """
+    try:
+        dataset = dataset_named(request.dataset)
+    except UnknownDataset as error:
+        raise InvalidRequest(str(error)) from error
+    current = Period.of(moment.date())
+    periods = periods_of(request, dataset, current=current, max_periods=max_periods)
+    return [
+        CollectFolder(dataset=dataset.name, period=period, offset=period.offset_from(current))
+        for period in periods
+    ] or [CollectFolder(dataset=dataset.name)]

@@ -1,4 +1,4 @@
-"""Composition root of the generator: Lambda handler and long-running worker."""
+"""Composition root of the generator: Lambda handlers of queue and REST, long-running worker."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from contracts import CollectFolder, Envelope, GenerateRequest, open_request
+from services.generator.api import Api, ApiHandler
 from services.generator.generate import generate
 from services.generator.settings import GeneratorSettings
 from shared.aws import open_clients
@@ -43,7 +44,25 @@ async def open_generator() -> AsyncIterator[Service]:
         yield Service(consumer, inbox, settings)
 
 
+@asynccontextmanager
+async def open_api() -> AsyncIterator[Api]:
+    """Read the environment, open the clients and wire the REST entry."""
+    settings = GeneratorSettings()
+    async with open_clients() as clients:
+
+        async def send(request: Envelope[GenerateRequest]) -> None:
+            await send_batch(clients.sqs, settings.queue_url, [(request, None)])
+
+        yield Api(
+            send=send,
+            steps=DynamoRunLog(clients.dynamodb, settings.runs_table).steps,
+            now=lambda: datetime.now(UTC),
+            max_periods=settings.max_periods,
+        )
+
+
 handler = LambdaHandler(open_generator)
+api_handler = ApiHandler(open_api)
 
 if __name__ == "__main__":
     run_worker(open_generator)

@@ -1,5 +1,7 @@
 """Which quarters a request asks for. Pure: today comes in as a parameter."""
 
+from datetime import UTC
+
 from contracts import Dataset, GenerateRequest, Period
 from shared.errors import InvalidRequest
 
@@ -16,7 +18,10 @@ def periods_of(
     if dataset.first_period is None:
         _refuse_bounds(request)
         return []
-    start, end = _bounds(request)
+    if request.last_quarters is not None or request.as_of is not None:
+        start, end = _last_quarters(request, dataset.first_period)
+    else:
+        start, end = _bounds(request)
     if start > end:
         raise InvalidRequest(f"start {start} is after end {end}; swap start_* and end_*")
     if start < dataset.first_period:
@@ -36,6 +41,16 @@ def periods_of(
     return list(start.through(end))
 
 
+def _last_quarters(request: GenerateRequest, first: Period) -> tuple[Period, Period]:
+    if request.last_quarters is None or request.as_of is None:
+        raise InvalidRequest("last_quarters and as_of belong together; give both or neither")
+    given = _given_bounds(request)
+    if given:
+        raise InvalidRequest(f"last_quarters says it all; leave out {', '.join(given)}")
+    current = Period.of(request.as_of.astimezone(UTC).date())
+    return max(first, _before(current, request.last_quarters)), _before(current, 1)
+
+
 def _bounds(request: GenerateRequest) -> tuple[Period, Period]:
     numbers = {
         "start_year": request.start_year,
@@ -50,11 +65,17 @@ def _bounds(request: GenerateRequest) -> tuple[Period, Period]:
     return Period(start_year, start_quarter), Period(end_year, end_quarter)
 
 
+def _before(period: Period, quarters: int) -> Period:
+    year, quarter = divmod(period.index - quarters, 4)
+    return Period(year, quarter + 1)
+
+
 def _refuse_bounds(request: GenerateRequest) -> None:
-    given = [
-        name
-        for name in ("start_year", "start_quarter", "end_year", "end_quarter")
-        if getattr(request, name) is not None
-    ]
+    given = _given_bounds(request)
     if given:
         raise InvalidRequest(f"{request.dataset} has no quarters; leave out {', '.join(given)}")
+
+
+def _given_bounds(request: GenerateRequest) -> list[str]:
+    names = ("start_year", "start_quarter", "end_year", "end_quarter")
+    return [name for name in names if getattr(request, name) is not None]
