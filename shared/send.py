@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contracts import Envelope, Payload
+from contracts import Envelope
 from shared.aws import aws_errors
 from shared.errors import PermanentError, TransientError
 
@@ -87,7 +87,7 @@ def _chunks(entries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 async def publish(
-    events: "EventBridgeClient", bus: str, source: str, envelope: Envelope[Payload]
+    events: "EventBridgeClient", bus: str, source: str, envelope: Envelope[Any]
 ) -> None:
     """Put one event on the bus; the envelope is the event's `detail`.
 

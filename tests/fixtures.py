@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 
 from ops.stack import postgres
+from services.loader import ledger
+from services.loader.postgres import Connection
 
 # Tests throw the cluster away, so nothing needs to reach the disk.
 _THROW_AWAY = {
@@ -52,3 +54,14 @@ async def database_url(database_server: str) -> AsyncIterator[str]:
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         await admin.close()
+
+
+@pytest.fixture
+async def ledger_connection(database_url: str) -> AsyncIterator[Connection]:
+    """A connection to a database that has the loader's ledger and nothing else."""
+    connection = await asyncpg.connect(database_url, statement_cache_size=0)
+    try:
+        await ledger.prepare(connection)
+        yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,148 @@
+"""One load as one transaction: lock, ledger, table, rows. The loader's library part."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts import LoadTable
+from services.loader import ledger
+from services.loader.ledger import Loaded, Provenance, decide
+from services.loader.migrate import migrate, read_table
+from services.loader.modes import Target, apply
+from services.loader.parquet import ParquetRows
+from services.loader.postgres import Connection, postgres_errors
+from services.loader.sql import lock_key, quoted
+from shared.errors import InvalidRequest
+
+_PERIOD = "period_end"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one load may take of the database; the times are seconds."""
+
+    lock_seconds: float = 30
+    statement_seconds: float = 900
+    idle_seconds: float = 60
+    may_migrate: bool = True
+
+
+async def load_parquet(
+    connection: Connection,
+    path: Path,
+    declaration: LoadTable,
+    provenance: Provenance,
+    limits: Limits,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Loaded:
+    """Bring a local Parquet file into its table, exactly once, however often this is called.
+
+    Rows and ledger entry are one transaction; the ledger (`ledger.prepare`) must be there.
+
+    Raises:
+        SchemaMismatch: the file is not what the message declares, or cannot fit the table.
+        RowsUnaccounted: rows were lost on the way.
+        RowRefused: a value does not fit its column, or a key is there twice.
+        InvalidRequest: mode, key and period do not go together.
+        TransientError: the server is away, or another load holds the table for too long.
+    """
+    started = clock()
+    _check(declaration)
+    rows = ParquetRows(path, declaration)
+    try:
+        with postgres_errors():
+            return await _load_once(
+                connection,
+                rows,
+                declaration,
+                provenance,
+                limits,
+                elapsed=lambda: clock() - started,
+            )
+    finally:
+        rows.close()
+
+
+async def _load_once(
+    connection: Connection,
+    rows: ParquetRows,
+    declaration: LoadTable,
+    provenance: Provenance,
+    limits: Limits,
+    *,
+    elapsed: Callable[[], float],
+) -> Loaded:
+    await _ensure_schema(connection, declaration.table_schema, allowed=limits.may_migrate)
+    async with connection.transaction():
+        await connection.execute(_opening(declaration, limits))
+        done = await ledger.recorded(connection, declaration.load_id)
+        if done is not None:
+            return done
+        decision = decide(declaration, await ledger.latest(connection, declaration))
+        if decision == "apply":
+            loaded = await _bring_in(connection, rows, declaration, limits)
+        else:
+            loaded = Loaded(decision, rows.rows)
+        await ledger.record(connection, declaration, provenance, loaded, elapsed())
+        return loaded
+
+
+async def _bring_in(
+    connection: Connection, rows: ParquetRows, declaration: LoadTable, limits: Limits
+) -> Loaded:
+    key = _primary_key(declaration)
+    table = await read_table(connection, declaration.table_schema, declaration.table)
+    types = await migrate(connection, table, rows.columns, key, allowed=limits.may_migrate)
+    return await apply(connection, Target(table, types, key), rows, declaration)
+
+
+def _opening(declaration: LoadTable, limits: Limits) -> str:
+    """Set the limits and wait for the table's turn, in one round trip."""
+    settings = {
+        "lock_timeout": limits.lock_seconds,
+        "statement_timeout": limits.statement_seconds,
+        "idle_in_transaction_session_timeout": limits.idle_seconds,
+    }
+    lines = [f"SET LOCAL {name} = {round(value * 1000)}" for name, value in settings.items()]
+    key = lock_key(declaration.table_schema, declaration.table)
+    return "; ".join([*lines, f"SELECT pg_advisory_xact_lock({key})"])
+
+
+def _primary_key(declaration: LoadTable) -> tuple[str, ...]:
+    """Return the key; the period first, so that a quarter lies together and is found at once."""
+    if declaration.mode == "append":
+        return ()
+    rest = tuple(name for name in declaration.key if name != _PERIOD)
+    return (_PERIOD, *rest) if _PERIOD in declaration.key else rest
+
+
+def _check(declaration: LoadTable) -> None:
+    where = f"{declaration.table_schema}.{declaration.table}"
+    if declaration.mode in {"merge", "replace_period"} and not declaration.key:
+        raise InvalidRequest(f"{where}: mode {declaration.mode} needs a key")
+    if declaration.mode == "replace_period" and (
+        declaration.period_end is None or _PERIOD not in declaration.key
+    ):
+        raise InvalidRequest(f"{where}: replace_period needs `period_end` in message and key")
+    names: Sequence[str] = (declaration.table_schema, declaration.table, *declaration.key)
+    for name in names:
+        try:
+            quoted(name)
+        except ValueError as error:
+            raise InvalidRequest(f"{where}: {error}") from error
+
+
+async def _ensure_schema(connection: Connection, schema: str, *, allowed: bool) -> None:
+    """Create the schema in a transaction of its own: two first loads must not wait on each other.
+
+    An empty schema left by a load that fails later does no harm.
+    """
+    if await connection.fetchval("SELECT to_regnamespace($1)", quoted(schema)) is not None:
+        return
+    if not allowed:
+        raise InvalidRequest(f"schema {schema} is missing and QUARRY_MAY_MIGRATE is off")
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({lock_key(schema, '')})")
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")

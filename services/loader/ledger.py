@@ -1,0 +1,159 @@
+"""The ledger: which loads are in the tables, and what a new one has to do because of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Literal
+from uuid import UUID
+
+from contracts import LoadOutcome, LoadTable
+from services.loader.postgres import Connection
+from services.loader.sql import lock_key
+
+Decision = Literal["apply", "already_loaded", "unchanged", "superseded"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who asked for a load and who does it."""
+
+    message_id: UUID
+    run_id: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did; `rows` is what the file holds, the others what happened to the table."""
+
+    outcome: LoadOutcome
+    rows: int
+    inserted: int = 0
+    updated: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True)
+class LatestLoad:
+    """The newest state of the same table (and period) that is already in place."""
+
+    as_of: datetime
+    content_digest: str
+    schema_fingerprint: str
+
+
+def decide(declaration: LoadTable, latest: LatestLoad | None) -> Decision:
+    """Say whether a load that is not in the ledger has anything to do.
+
+    Appended rows always count; for the other modes the newest state wins and equal sources are
+    equal rows.
+    """
+    if latest is None or declaration.mode == "append":
+        return "apply"
+    same = (latest.content_digest, latest.schema_fingerprint) == (
+        declaration.content_digest,
+        declaration.schema_fingerprint,
+    )
+    if latest.as_of > declaration.as_of:
+        # An upsert may still bring keys that the newer load did not have.
+        return "apply" if declaration.mode == "merge" and not same else "superseded"
+    return "unchanged" if same else "apply"
+
+
+async def prepare(connection: Connection) -> None:
+    """Create the ledger where it is missing; safe from several loaders at once."""
+    script = (files("services.loader") / "ledger.sql").read_text(encoding="utf-8")
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({lock_key('quarry', 'ledger')})")
+        await connection.execute(script)
+
+
+async def recorded(connection: Connection, load_id: UUID) -> Loaded | None:
+    """Return what the ledger says about a load, if it is in."""
+    row = await connection.fetchrow(
+        "SELECT rows, inserted, updated, removed FROM quarry.load WHERE load_id = $1", load_id
+    )
+    return None if row is None else Loaded("already_loaded", **row)
+
+
+async def latest(connection: Connection, declaration: LoadTable) -> LatestLoad | None:
+    """Return the newest state in place; with a period, of that period only."""
+    row = await connection.fetchrow(
+        "SELECT as_of, content_digest, schema_fingerprint FROM quarry.load"
+        " WHERE table_schema = $1 AND table_name = $2 AND period IS NOT DISTINCT FROM $3"
+        " AND outcome IN ('loaded', 'unchanged') ORDER BY as_of DESC, loaded_at DESC LIMIT 1",
+        declaration.table_schema,
+        declaration.table,
+        _period(declaration),
+    )
+    return None if row is None else LatestLoad(**row)
+
+
+async def record(
+    connection: Connection,
+    declaration: LoadTable,
+    provenance: Provenance,
+    loaded: Loaded,
+    seconds: float,
+) -> None:
+    """Write a load into the ledger, in the transaction that holds its rows."""
+    source = declaration.object
+    values = {
+        "load_id": declaration.load_id,
+        "message_id": provenance.message_id,
+        "run_id": provenance.run_id,
+        "dataset": declaration.dataset,
+        "table_schema": declaration.table_schema,
+        "table_name": declaration.table,
+        "period": _period(declaration),
+        "period_end": declaration.period_end,
+        "mode": declaration.mode,
+        "as_of": declaration.as_of,
+        "outcome": loaded.outcome,
+        "rows": loaded.rows,
+        "inserted": loaded.inserted,
+        "updated": loaded.updated,
+        "removed": loaded.removed,
+        "object": f"s3://{source.bucket}/{source.key}",
+        "object_bytes": source.bytes,
+        "object_sha256": source.sha256,
+        "content_digest": declaration.content_digest,
+        "schema_fingerprint": declaration.schema_fingerprint,
+        "manifest_key": declaration.manifest_key,
+        "worker": provenance.worker,
+        "seconds": seconds,
+    }
+    await _insert(connection, "quarry.load", values)
+
+
+async def record_failure(
+    connection: Connection,
+    declaration: LoadTable,
+    provenance: Provenance,
+    error: Exception,
+    seconds: float,
+) -> None:
+    """Keep a failed attempt; its own transaction is gone."""
+    values = {
+        "load_id": declaration.load_id,
+        "message_id": provenance.message_id,
+        "run_id": provenance.run_id,
+        "table_schema": declaration.table_schema,
+        "table_name": declaration.table,
+        "period": _period(declaration),
+        "worker": provenance.worker,
+        "error_type": type(error).__name__,
+        "reason": str(error),
+        "seconds": seconds,
+    }
+    await _insert(connection, "quarry.attempt", values)
+
+
+async def _insert(connection: Connection, table: str, values: dict[str, object]) -> None:
+    places = ", ".join(f"${position}" for position in range(1, len(values) + 1))
+    statement = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"  # noqa: S608  # names from this module
+    await connection.execute(statement, *values.values())
+
+
+def _period(declaration: LoadTable) -> str | None:
+    return str(declaration.period) if declaration.period else None

@@ -1,0 +1,214 @@
+"""What has to change in the database before a file's columns fit its table."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from services.loader.columns import widest
+from services.loader.parquet import FileColumn
+from services.loader.postgres import Connection
+from services.loader.sql import listed, qualified, quoted
+from shared.errors import SchemaMismatch
+
+_MAX_COLUMNS = 1_600
+# A float holds every integer up to here; beyond, widening would change values.
+_EXACT_IN_FLOAT = 2**53
+_STATE = """
+SELECT a.attnum AS number, a.attname AS name, a.attisdropped AS dropped,
+       replace(format_type(a.atttypid, a.atttypmod), ', ', ',') AS type,
+       col_description(c.oid, a.attnum) AS description
+FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.oid = to_regclass($1)
+ORDER BY a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is: types by column in order; `slots` counts dropped columns too."""
+
+    schema: str
+    name: str
+    types: dict[str, str] = field(default_factory=dict)
+    descriptions: dict[str, str | None] = field(default_factory=dict)
+    slots: int = 0
+    exists: bool = True
+
+    @property
+    def sql(self) -> str:
+        """Its quoted name."""
+        return qualified(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Change:
+    """The statements that make a table fit, and the types its columns have then."""
+
+    statements: tuple[str, ...]
+    types: dict[str, str]
+
+
+async def read_table(connection: Connection, schema: str, name: str) -> Table:
+    """Look a table up in the catalog, in one round trip."""
+    rows = await connection.fetch(_STATE, qualified(schema, name))
+    live = [row for row in rows if row["number"] is not None and not row["dropped"]]
+    return Table(
+        schema=schema,
+        name=name,
+        types={row["name"]: row["type"] for row in live},
+        descriptions={row["name"]: row["description"] for row in live},
+        slots=len(rows),
+        exists=bool(rows),
+    )
+
+
+def plan(
+    table: Table, columns: Sequence[FileColumn], key: Sequence[str], empty: frozenset[str]
+) -> Change:
+    """Work out how `table` takes `columns`: columns are added and widened, never dropped.
+
+    `empty` names columns of the table that hold nothing but null; those may take any type.
+
+    Raises:
+        SchemaMismatch: no type holds both the old and the new values, the table would exceed
+            1,600 columns, or the key has a column that the file lacks.
+    """
+    names = {column.name for column in columns}
+    if missing := [name for name in key if name not in names]:
+        raise SchemaMismatch(f"{table.schema}.{table.name}: the file lacks key columns {missing}")
+    if not table.exists:
+        return _create(table, columns, key)
+    added = [column for column in columns if column.name not in table.types]
+    if table.slots + len(added) > _MAX_COLUMNS:
+        raise SchemaMismatch(
+            f"{table.schema}.{table.name} has used {table.slots} of {_MAX_COLUMNS} columns and "
+            f"the file brings {len(added)} new ones"
+        )
+    changed = {
+        column.name: column.type if column.name in empty else _widest(table, column)
+        for column in mismatched(table, columns)
+    }
+    changed = {name: kind for name, kind in changed.items() if kind != table.types[name]}
+    actions = [f"ADD COLUMN {quoted(column.name)} {column.type}" for column in added]
+    actions += [_retype(name, table.types[name], kind, empty) for name, kind in changed.items()]
+    # One statement, so that the table is rewritten once at most.
+    statements = (f"ALTER TABLE {table.sql} {', '.join(actions)}",) if actions else ()
+    types = {**table.types, **changed, **{column.name: column.type for column in added}}
+    return Change(statements, types)
+
+
+def mismatched(table: Table, columns: Iterable[FileColumn]) -> list[FileColumn]:
+    """Return the file's columns with values whose type is not the table's."""
+    return [
+        column
+        for column in columns
+        if not column.empty
+        and column.name in table.types
+        and table.types[column.name] != column.type
+    ]
+
+
+def overflow_check(table: Table, change: Change) -> str | None:
+    """Return a query for whether integers would lose digits by becoming floats; None: no need."""
+    narrowed = [
+        name
+        for name, kind in change.types.items()
+        if kind == "double precision" and table.types.get(name) == "bigint"
+    ]
+    if not narrowed:
+        return None
+    beyond = " OR ".join(f"abs({quoted(name)}) > {_EXACT_IN_FLOAT}" for name in narrowed)
+    return f"SELECT EXISTS (SELECT FROM {table.sql} WHERE {beyond})"  # noqa: S608  # quoted names
+
+
+async def empty_columns(
+    connection: Connection, table: Table, names: Sequence[str]
+) -> frozenset[str]:
+    """Say which of these columns hold nothing but null."""
+    if not names:
+        return frozenset()
+    counts = ", ".join(f"count({quoted(name)})" for name in names)
+    row = await connection.fetchrow(f"SELECT {counts} FROM {table.sql}")  # noqa: S608  # quoted names
+    filled = row.values() if row is not None else ()
+    return frozenset(name for name, count in zip(names, filled, strict=True) if count == 0)
+
+
+async def migrate(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[FileColumn],
+    key: Sequence[str],
+    *,
+    allowed: bool,
+) -> dict[str, str]:
+    """Make the table fit and return its column types; the caller holds the table's lock.
+
+    Raises:
+        SchemaMismatch: it cannot be made to fit, or not by this role (`allowed` is false).
+    """
+    conflicts = [column.name for column in mismatched(table, columns)]
+    change = plan(table, columns, key, await empty_columns(connection, table, conflicts))
+    if change.statements and not allowed:
+        raise SchemaMismatch(
+            f"{table.schema}.{table.name} does not fit the file and QUARRY_MAY_MIGRATE is off; "
+            f"let the migration role run: {'; '.join(change.statements)}"
+        )
+    check = overflow_check(table, change)
+    if check is not None and await connection.fetchval(check):
+        raise SchemaMismatch(
+            f"{table.schema}.{table.name} holds integers beyond 2^53 in a column that the file "
+            "turns into a float; no type holds both exactly"
+        )
+    if change.statements:
+        await connection.execute("; ".join(change.statements))
+    if allowed:
+        await _describe(connection, table, columns)
+    return change.types
+
+
+async def _describe(connection: Connection, table: Table, columns: Sequence[FileColumn]) -> None:
+    """Write the descriptions that differ from the table's comments."""
+    new = {
+        column.name: column.description
+        for column in columns
+        if column.description and column.description != table.descriptions.get(column.name)
+    }
+    if not new:
+        return
+    # COMMENT takes no parameters, so the server itself quotes the texts.
+    script = await connection.fetchval(
+        "SELECT string_agg(format('COMMENT ON COLUMN %s.%I IS %L', $1::text, name, text), ';')"
+        " FROM unnest($2::text[], $3::text[]) AS described (name, text)",
+        table.sql,
+        list(new),
+        list(new.values()),
+    )
+    await connection.execute(script)
+
+
+def _create(table: Table, columns: Sequence[FileColumn], key: Sequence[str]) -> Change:
+    types = {column.name: column.type for column in columns}
+    lines = [f"{quoted(name)} {kind}" for name, kind in types.items()]
+    lines.append("load_update_ts timestamptz NOT NULL DEFAULT now()")
+    lines.append("load_id uuid NOT NULL")
+    if key:
+        lines.append(f"PRIMARY KEY ({listed(tuple(key))})")
+    types |= {"load_update_ts": "timestamp with time zone", "load_id": "uuid"}
+    return Change((f"CREATE TABLE {table.sql} ({', '.join(lines)})",), types)
+
+
+def _widest(table: Table, column: FileColumn) -> str:
+    try:
+        return widest(table.types[column.name], column.type)
+    except SchemaMismatch as error:
+        raise SchemaMismatch(f"{table.schema}.{table.name}.{column.name}: {error}") from error
+
+
+def _retype(name: str, old: str, new: str, empty: frozenset[str]) -> str:
+    column = quoted(name)
+    if name in empty:
+        value = "NULL"
+    elif old == "boolean" and new not in {"text", "boolean"}:
+        value = f"{column}::integer"
+    else:
+        value = column
+    return f"ALTER COLUMN {column} TYPE {new} USING {value}::{new}"

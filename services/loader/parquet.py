@@ -1,0 +1,126 @@
+"""One Parquet file as the loader sees it: which columns, which types, rows in batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
+
+from contracts import LoadTable
+from contracts.fingerprint import schema_fingerprint
+from services.loader.columns import postgres_type
+from services.loader.sql import short_name
+from shared.errors import RowsUnaccounted, SchemaMismatch
+
+# Added by the loader itself; a file that brings them would forge its own lineage.
+RESERVED = frozenset({"load_id", "load_update_ts"})
+# A PostgreSQL table has at most 1,600 columns.
+_MAX_COLUMNS = 1_600 - len(RESERVED)
+_BATCH_CELLS = 400_000
+_BATCH_ROWS = (512, 65_536)
+_READ_BUFFER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class FileColumn:
+    """A column of the file: its name in the table, PostgreSQL type and description."""
+
+    source: str
+    name: str
+    type: str
+    empty: bool
+    description: str | None
+
+
+class ParquetRows:
+    """The rows of one file; opening it checks that it is what the message declares."""
+
+    def __init__(self, path: Path, declaration: LoadTable) -> None:
+        """Open the file; nothing but its footer is read.
+
+        Raises:
+            SchemaMismatch: not Parquet, other columns or types than declared, too many columns,
+                or names that clash.
+            RowsUnaccounted: another number of rows than declared.
+        """
+        self._label = declaration.object.key
+        try:
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES)
+        except pa.ArrowInvalid as error:
+            raise SchemaMismatch(f"{self._label} is not a Parquet file: {error}") from error
+        self.schema: pa.Schema = self._file.schema_arrow
+        self.rows: int = self._file.metadata.num_rows
+        if self.rows != declaration.rows:
+            raise RowsUnaccounted(
+                f"{self._label} has {self.rows} rows, its message declares {declaration.rows}"
+            )
+        self._check_fingerprint(declaration)
+        self.columns = self._columns()
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, a few megabytes at a time."""
+        few, many = _BATCH_ROWS
+        size = max(few, min(many, _BATCH_CELLS // max(1, len(self.columns))))
+        yield from self._file.iter_batches(size, columns=columns, use_threads=False)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _check_fingerprint(self, declaration: LoadTable) -> None:
+        found = [(field.name, str(field.type)) for field in self.schema]
+        if schema_fingerprint(found) != declaration.schema_fingerprint:
+            shown = ", ".join(f"{name} {kind}" for name, kind in found)
+            raise SchemaMismatch(
+                f"{self._label} does not have the columns its message declares (fingerprint "
+                f"{declaration.schema_fingerprint[:12]}…); it has: {shown}"
+            )
+
+    def _columns(self) -> tuple[FileColumn, ...]:
+        if len(self.schema) > _MAX_COLUMNS:
+            raise SchemaMismatch(
+                f"{self._label} has {len(self.schema)} columns; a table takes {_MAX_COLUMNS}"
+            )
+        if clash := RESERVED.intersection(self.schema.names):
+            raise SchemaMismatch(f"{self._label} brings {sorted(clash)}, which the loader writes")
+        empty = self._empty_columns()
+        columns = tuple(
+            FileColumn(
+                source=field.name,
+                name=short_name(field.name),
+                type=postgres_type(field.type),
+                empty=field.name in empty or pa.types.is_null(field.type),
+                description=_description(field),
+            )
+            for field in self.schema
+        )
+        names = [column.name for column in columns]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SchemaMismatch(f"{self._label} has more than one column called {twice}")
+        return columns
+
+    def _empty_columns(self) -> set[str]:
+        """Names of columns that the footer's statistics prove to hold nothing but null."""
+        metadata = self._file.metadata
+        chunks = [
+            metadata.row_group(group).column(position)
+            for group in range(metadata.num_row_groups)
+            for position in range(metadata.num_columns)
+        ]
+        filled = {chunk.path_in_schema for chunk in chunks if not _all_null(chunk)}
+        # Lists and structs have longer paths, and an empty list is not null.
+        flat = {metadata.schema.column(position).path for position in range(metadata.num_columns)}
+        return flat.intersection(self.schema.names) - filled
+
+
+def _all_null(chunk: pq.ColumnChunkMetaData) -> bool:
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_null_count:
+        return False
+    return bool(statistics.null_count == chunk.num_values)
+
+
+def _description(field: pa.Field) -> str | None:
+    text = (field.metadata or {}).get(b"description")
+    return text.decode() if text else None
