@@ -22,12 +22,23 @@ class InvalidMessage(ValueError):
 class Envelope(Contract, Generic[PayloadT]):
     """One message. `message_id` is derived from its cause, so a repeated cause repeats the id."""
 
-    message_id: UUID
-    run_id: RunId
-    type: str
-    version: int = Field(ge=1)
-    sent_at: AwareDatetime
-    trace: str | None = None
+    message_id: UUID = Field(
+        description="Derived from run, type and part: a repeated cause repeats the id.",
+        examples=["c4d9f6ce-98f1-5ad8-b0a4-1f58a7a0f3a1"],
+    )
+    run_id: RunId = Field(
+        description="The generator request all messages of a run go back to.", examples=["run-1"]
+    )
+    type: str = Field(description="Name of the payload's contract.")
+    version: int = Field(ge=1, description="Version of the payload's contract.")
+    sent_at: AwareDatetime = Field(
+        description="When the sender made the message.", examples=["2026-11-21T09:00:00Z"]
+    )
+    trace: str | None = Field(
+        default=None,
+        description="X-Ray trace header the message belongs to.",
+        examples=["Root=1-5759e988-bd862e3fe1be46a994272793"],
+    )
     payload: PayloadT
 
     @classmethod

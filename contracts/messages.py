@@ -10,19 +10,30 @@ from contracts.dataset import LoadMode
 from contracts.model import Contract
 from contracts.period import Period
 
-DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+DatasetName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$"),
+    Field(description="A name declared in `contracts/datasets/`.", examples=["call_reports"]),
+]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=63)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(examples=[_DIGEST])]
 Warnings = Annotated[tuple[str, ...], Field(description="Sentences for the run's status.")]
 
 
 class S3Object(Contract):
     """Where bytes lie and how to recognise them."""
 
-    bucket: str
-    key: str
-    bytes: int = Field(ge=0)
-    sha256: Sha256
+    bucket: str = Field(
+        description="Name of the lake's bucket.", examples=["quarry-local-lake-000000000000"]
+    )
+    key: str = Field(
+        description="Full key in the bucket.",
+        examples=["clean/call_reports/2013Q1/run-1/rc.parquet"],
+    )
+    bytes: int = Field(ge=0, description="Size of the object.", examples=[48213])
+    sha256: Sha256 = Field(description="Digest of the object's bytes.")
 
 
 class Payload(Contract):
@@ -44,16 +55,37 @@ class GenerateRequest(Payload):
 
     type: ClassVar[str] = "GenerateRequest"
 
-    start_year: int | None = Field(default=None, examples=[2013])
-    start_quarter: int | None = Field(default=None, ge=1, le=4, examples=[1])
-    end_year: int | None = Field(default=None, examples=[2013])
-    end_quarter: int | None = Field(default=None, ge=1, le=4, examples=[4])
+    start_year: int | None = Field(
+        default=None, description="Year of the first quarter wanted.", examples=[2013]
+    )
+    start_quarter: int | None = Field(
+        default=None, ge=1, le=4, description="The first quarter wanted.", examples=[1]
+    )
+    end_year: int | None = Field(
+        default=None, description="Year of the last quarter wanted.", examples=[2013]
+    )
+    end_quarter: int | None = Field(
+        default=None, ge=1, le=4, description="The last quarter wanted.", examples=[4]
+    )
+    last_quarters: int | None = Field(
+        default=None,
+        ge=1,
+        description="Instead of the four bounds: so many quarters that were over at `as_of`.",
+        examples=[8],
+    )
+    as_of: AwareDatetime | None = Field(
+        default=None,
+        description="The moment `last_quarters` is seen from, so that a replay means the same.",
+        examples=["2026-11-15T12:00:00Z"],
+    )
 
 
 class FolderPayload(Payload):
     """About one folder: one quarter of a periodic dataset."""
 
-    period: Period | None = None
+    period: Period | None = Field(
+        default=None, description="The quarter; left out where the dataset has none."
+    )
 
     @property
     def part(self) -> str:
@@ -64,10 +96,17 @@ class FolderPayload(Payload):
 class TablePayload(Payload):
     """About one load of one table."""
 
-    load_id: UUID
-    table_schema: Identifier
-    table: Identifier
-    period: Period | None = None
+    load_id: UUID = Field(
+        description="Names this load; derived from run, table and period.",
+        examples=["0b9d9b1e-6f0a-5d1c-8a6e-0c3c4f1f2a77"],
+    )
+    table_schema: Identifier = Field(
+        description="PostgreSQL schema of the table.", examples=["call_reports"]
+    )
+    table: Identifier = Field(description="Name of the table in its schema.", examples=["rc"])
+    period: Period | None = Field(
+        default=None, description="The quarter; left out where the dataset has none."
+    )
 
     @property
     def part(self) -> str:
@@ -84,6 +123,7 @@ class CollectFolder(FolderPayload):
     offset: int | None = Field(
         default=None,
         description="Quarters from the current one when the run was made; information only.",
+        examples=[-2],
     )
 
 
@@ -92,11 +132,16 @@ class FolderComplete(FolderPayload):
 
     type: ClassVar[str] = "FolderComplete"
 
-    prefix: str = Field(description="Key prefix of the folder, ending in a slash.")
-    manifest: S3Object
-    files: int = Field(ge=0)
-    bytes: int = Field(ge=0)
-    collected_at: AwareDatetime
+    prefix: str = Field(
+        description="Key prefix of the folder, ending in a slash.",
+        examples=["raw/call_reports/2013Q1/run-1/"],
+    )
+    manifest: S3Object = Field(description="Where the folder's manifest lies.")
+    files: int = Field(ge=0, description="How many files, the manifest not counted.", examples=[49])
+    bytes: int = Field(ge=0, description="Size of those files together.", examples=[46137344])
+    collected_at: AwareDatetime = Field(
+        description="When the manifest was written.", examples=["2026-11-21T09:00:00Z"]
+    )
     warnings: Warnings = ()
 
 
@@ -109,15 +154,25 @@ class LoadTable(TablePayload):
 
     type: ClassVar[str] = "LoadTable"
 
-    period_end: date | None = None
-    mode: LoadMode
-    key: tuple[Identifier, ...] = ()
-    object: S3Object
-    rows: int = Field(ge=0)
+    period_end: date | None = Field(
+        default=None, description="Last day of the period.", examples=["2013-03-31"]
+    )
+    mode: LoadMode = Field(description="What happens to rows that are there already.")
+    key: tuple[Identifier, ...] = Field(
+        default=(), description="Columns that identify a row.", examples=[["idrssd", "period_end"]]
+    )
+    object: S3Object = Field(description="The Parquet object to load.")
+    rows: int = Field(ge=0, description="Rows in the Parquet object.", examples=[6922])
     schema_fingerprint: Sha256 = Field(description="Digest of the Parquet column names and types.")
     content_digest: Sha256 = Field(description="Digest of the source files the rows came from.")
-    manifest_key: str
-    as_of: AwareDatetime
+    manifest_key: str = Field(
+        description="Key of the folder's manifest, the way back to the source.",
+        examples=["raw/call_reports/2013Q1/run-1/_manifest.json"],
+    )
+    as_of: AwareDatetime = Field(
+        description="When the rows were collected; orders loads of one table and period.",
+        examples=["2026-11-21T09:00:00Z"],
+    )
 
 
 LoadOutcome = Literal["loaded", "already_loaded", "unchanged", "superseded"]
@@ -128,6 +183,8 @@ class LoadComplete(TablePayload):
 
     type: ClassVar[str] = "LoadComplete"
 
-    outcome: LoadOutcome
-    rows: int = Field(ge=0)
-    seconds: float = Field(ge=0)
+    outcome: LoadOutcome = Field(description="What the load came to.")
+    rows: int = Field(ge=0, description="Rows that were loaded.", examples=[6922])
+    seconds: float = Field(
+        ge=0, description="From the message's arrival to the commit.", examples=[0.8]
+    )

@@ -76,4 +76,4 @@ class Period:
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"type": "string", "pattern": PERIOD_PATTERN, "examples": ["2023Q1"]}
+        return {"type": "string", "pattern": PERIOD_PATTERN, "examples": ["2013Q1"]}
