@@ -1,0 +1,109 @@
+"""Which Quarry a command talks to: the local stack, or an environment on AWS."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aioboto3
+import boto3
+
+from infra.names import Environment, Names
+from ops.errors import CommandFailed
+from ops.stack.home import find_home
+from ops.stack.running import database_url, endpoint_url
+from ops.stack.services import aws_variables
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+    from types_aiobotocore_sqs.client import SQSClient
+
+_NOT_RUNNING = "the local stack is not running; start it with: quarry up"
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Open clients of one target."""
+
+    sqs: "SQSClient"
+    dynamodb: "DynamoDBClient"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One environment; `endpoint_url` and `database_url` are those of a running local stack."""
+
+    names: Names
+    endpoint_url: str | None = None
+    database_url: str | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What other programs need in their environment to reach it."""
+        variables = aws_variables(self.endpoint_url) if self.endpoint_url else {}
+        if self.database_url:
+            variables["DATABASE_URL"] = self.database_url
+        return variables
+
+    def queue_url(self, queue: str) -> str:
+        """Return a queue's address by its name."""
+        if self.endpoint_url:
+            return f"{self.endpoint_url}/{self.names.account}/{queue}"
+        return self.names.queue_url(queue)
+
+    @asynccontextmanager
+    async def clients(self) -> AsyncIterator[Clients]:
+        """Open clients: with fixed credentials locally, else with the usual credential chain."""
+        local = aws_variables(self.endpoint_url) if self.endpoint_url else {}
+        session = aioboto3.Session(
+            aws_access_key_id=local.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=local.get("AWS_SECRET_ACCESS_KEY"),
+            region_name=self.names.region,
+        )
+        async with AsyncExitStack() as stack:
+            yield Clients(
+                sqs=await stack.enter_async_context(
+                    session.client("sqs", endpoint_url=self.endpoint_url)
+                ),
+                dynamodb=await stack.enter_async_context(
+                    session.client("dynamodb", endpoint_url=self.endpoint_url)
+                ),
+            )
+
+
+def find_target(env: Environment) -> Target:
+    """Return the environment `env`: of this machine, or of the account the credentials lead to.
+
+    Raises:
+        CommandFailed: the local stack does not run.
+    """
+    if env != "local":
+        session = boto3.Session()
+        account = session.client("sts").get_caller_identity()["Account"]
+        names = Names(env, account=account, region=session.region_name or Names(env).region)
+        return Target(names, database_url=os.environ.get("DATABASE_URL"))
+    home = find_home()
+    state = home.read()
+    endpoint = endpoint_url(home, state)
+    if endpoint is None:
+        raise CommandFailed(_NOT_RUNNING)
+    return Target(Names("local"), endpoint, database_url(home, state))
+
+
+def find_database(env: Environment) -> str:
+    """Return the address of the environment's database; the emulator need not run for it.
+
+    Raises:
+        CommandFailed: none is known; the message says what to do.
+    """
+    if env == "local":
+        home = find_home()
+        url = database_url(home, home.read())
+        if url is None:
+            raise CommandFailed(_NOT_RUNNING)
+        return url
+    given = os.environ.get("DATABASE_URL")
+    if not given:
+        raise CommandFailed(f"set DATABASE_URL to the database of {env}")
+    return given
