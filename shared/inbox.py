@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import re
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,13 +23,17 @@ _TRACEBACK_CHARACTERS = 4_000
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message as this receive handed it over; `attempt` counts receives from 1."""
+    """One message as this receive handed it over; `attempt` counts receives from 1.
+
+    `attributes` are its message attributes; only a replayed message has any.
+    """
 
     message_id: str
     receipt: str
     body: str
     attempt: int
     group: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Inbox(Protocol):
@@ -75,7 +79,13 @@ class SqsInbox:
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
                 "attributes": dict(message.get("Attributes", {})),
-                "messageAttributes": {},
+                "messageAttributes": {
+                    name: {
+                        "stringValue": value.get("StringValue", ""),
+                        "dataType": value["DataType"],
+                    }
+                    for name, value in message.get("MessageAttributes", {}).items()
+                },
                 "md5OfBody": message.get("MD5OfBody", ""),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": f"arn:aws:sqs:::{self.queue_url.rsplit('/', 1)[-1]}",
@@ -107,13 +117,22 @@ class SqsInbox:
             "traceback": "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:],
             "service": self._service,
             "parked_at": datetime.now(UTC).isoformat(),
-            "original_message_id": delivery.message_id,
+            "original_message_id": delivery.attributes.get(
+                "original_message_id", delivery.message_id
+            ),
             "receive_count": str(delivery.attempt),
         }
+        # SQS takes ten attributes at most; these two make ten.
+        if delivery.group is not None:
+            attributes["group"] = delivery.group
+        if "replay_attempt" in delivery.attributes:
+            attributes["replay_attempt"] = delivery.attributes["replay_attempt"]
         order: dict[str, Any] = {}
         if self.fifo:
             order = {
-                "MessageGroupId": delivery.group or "none",
+                # A group of its own: of one group SQS shows only the first ten messages until
+                # they are deleted, so that an operator would not see the others.
+                "MessageGroupId": delivery.message_id,
                 "MessageDeduplicationId": delivery.message_id,
             }
         with aws_errors(f"parking {delivery.message_id} in {self._dlq_url}"):

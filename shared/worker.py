@@ -94,6 +94,9 @@ def handle_event(
             body=record.body,
             attempt=int(attributes.approximate_receive_count),
             group=attributes.message_group_id,
+            attributes={
+                name: value.string_value or "" for name, value in record.message_attributes.items()
+            },
         )
         loop.run(service.consumer.consume(delivery, seconds_left))
 
