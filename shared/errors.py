@@ -45,6 +45,10 @@ class ManifestMismatch(PermanentError):
     """Stored files are not the ones the manifest describes."""
 
 
+class UnexpectedMember(PermanentError):
+    """A file of the folder belongs to another period, or is there twice."""
+
+
 class SchemaMismatch(PermanentError):
     """Columns or types are not what was declared."""
 

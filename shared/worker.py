@@ -16,15 +16,12 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.consumer import Consumer, Done, OutOfTime
+from shared.consumer import Consumer, OutOfTime
 from shared.errors import TransientError
 from shared.inbox import Delivery, SqsInbox
 from shared.log import log
 from shared.settings import ServiceSettings
-
-__all__ = ["Done", "LambdaHandler", "Service", "run_worker"]
 
 # What a Lambda invocation keeps back to report its result.
 _MARGIN_SECONDS = 5.0
@@ -114,18 +111,34 @@ class LambdaHandler:
 
     def __init__(self, open_service: OpenService) -> None:
         self._open_service = open_service
-        self._loop: EventLoop | None = None
-        self._service: Service | None = None
+        self._opened: tuple[Service, EventLoop, AsyncExitStack, threading.Thread] | None = None
 
-    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    def __call__(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
         """Treat one SQS event (AWS shape) and return its `batchItemFailures`."""
-        if self._loop is None or self._service is None:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, daemon=True).start()
-            opening = AsyncExitStack().enter_async_context(self._open_service())
-            self._service = asyncio.run_coroutine_threadsafe(opening, loop).result()
-            self._loop = EventLoop(loop)
-        return handle_event(event, context, self._service, self._loop)
+        if self._opened is None:
+            self._opened = self._open()
+        service, loop, *_ = self._opened
+        return handle_event(event, context, service, loop)
+
+    def _open(self) -> tuple[Service, EventLoop, AsyncExitStack, threading.Thread]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        adapters = AsyncExitStack()
+        opening = adapters.enter_async_context(self._open_service())
+        service = asyncio.run_coroutine_threadsafe(opening, loop).result()
+        return service, EventLoop(loop), adapters, thread
+
+    def close(self) -> None:
+        """Close the adapters; the next event opens them again."""
+        if self._opened is None:
+            return
+        _, loop, adapters, thread = self._opened
+        self._opened = None
+        asyncio.run_coroutine_threadsafe(adapters.aclose(), loop.loop).result()
+        loop.loop.call_soon_threadsafe(loop.loop.stop)
+        thread.join()
+        loop.loop.close()
 
 
 def run_worker(open_service: OpenService) -> None:
@@ -138,21 +151,26 @@ def run_worker(open_service: OpenService) -> None:
 
 async def _run_worker(open_service: OpenService) -> None:
     stopping = asyncio.Event()
-    loop = EventLoop(asyncio.get_running_loop())
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.loop.add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_service() as service:
         log.append_keys(service=service.consumer.stage)
         log.info("worker_started", lanes=service.settings.lanes)
-        lanes = [
-            asyncio.create_task(_lane(service, loop, stopping))
-            for _ in range(service.settings.lanes)
-        ]
-        await stopping.wait()
-        _, late = await asyncio.wait(lanes, timeout=service.settings.grace_seconds)
-        loop.cancel_running()
-        await asyncio.gather(*lanes)
-        log.info("worker_stopped", given_back=len(late))
+        given_back = await poll(service, stopping)
+        log.info("worker_stopped", given_back=given_back)
+
+
+async def poll(service: Service, stopping: asyncio.Event) -> int:
+    """Work on the queue until `stopping` is set; return how many messages were given back."""
+    loop = EventLoop(asyncio.get_running_loop())
+    lanes = [
+        asyncio.create_task(_lane(service, loop, stopping)) for _ in range(service.settings.lanes)
+    ]
+    await stopping.wait()
+    _, late = await asyncio.wait(lanes, timeout=service.settings.grace_seconds)
+    loop.cancel_running()
+    await asyncio.gather(*lanes)
+    return len(late)
 
 
 async def _lane(service: Service, loop: EventLoop, stopping: asyncio.Event) -> None:

@@ -1,3 +1,3 @@
-"""Fixtures shared by every test folder live in `tests/fixtures.py`."""
+"""Fixtures shared by every test folder: PostgreSQL in `fixtures.py`, AWS in `emulator.py`."""
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.emulator"]
