@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, cast, get_args
 
-ColumnType = Literal["unknown", "bool", "int", "float", "date", "text"]
+ColumnType = Literal["unknown", "bool", "int", "float", "date", "timestamp", "text"]
 _SERIES_LENGTH = 4
 
 

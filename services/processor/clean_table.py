@@ -1,0 +1,73 @@
+"""What every file format hands on: typed tables, and proof that no row went missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from services.processor.column_types import KnownTypes, Types
+from shared.errors import RowsUnaccounted
+
+
+@dataclass(frozen=True)
+class CleanTable:
+    """One table of one folder. `members` are the names of the files its rows came from.
+
+    `quarantine` has one row per record kept out; `quarantined` counts the table rows they would
+    have made.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    frame: pl.DataFrame
+    members: tuple[str, ...]
+    rows_in: int
+    quarantine: pl.DataFrame
+    quarantined: int = 0
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    widened: Types = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse to exist when a row is neither in the table nor in quarantine.
+
+        Raises:
+            RowsUnaccounted: rows in are not rows out plus rows quarantined.
+        """
+        if self.rows_in != self.frame.height + self.quarantined:
+            raise RowsUnaccounted(
+                f"{self.name}: {self.rows_in} rows in, {self.frame.height} out and "
+                f"{self.quarantined} quarantined, from {', '.join(self.members)}"
+            )
+
+
+class OpenFolder(Protocol):
+    """The files of one folder in one format. Opening it reads names and headers only."""
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """The tables the files make up, the most work first."""
+        ...
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The columns whose types come from the registry."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What an operator should know about the folder itself."""
+        ...
+
+    def infer(self, codes: frozenset[str]) -> Types:
+        """Return the narrowest types that hold all cells of these columns, over all files."""
+        ...
+
+    def clean(self, table: str, types: KnownTypes) -> CleanTable:
+        """Parse, convert and join one table; safe to call from several threads."""
+        ...
+
+    def dictionary(self, types: KnownTypes) -> CleanTable:
+        """Return the table that describes the columns of the others."""
+        ...

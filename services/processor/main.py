@@ -1,0 +1,56 @@
+"""Composition root of the processor: Lambda handler and long-running worker."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+from contracts import Envelope, FolderComplete, LoadTable
+from services.processor.process import process
+from services.processor.settings import ProcessorSettings
+from shared.aws import open_clients
+from shared.consumer import Consumer, only
+from shared.inbox import SqsInbox
+from shared.lake import Lake
+from shared.run_log import DynamoRunLog
+from shared.send import Order, send_batch
+from shared.worker import LambdaHandler, Service, run_worker
+
+
+@asynccontextmanager
+async def open_processor() -> AsyncIterator[Service]:
+    """Read the environment, open the clients and wire the use case."""
+    settings = ProcessorSettings()
+    async with open_clients() as clients:
+
+        async def send(loads: Sequence[Envelope[LoadTable]]) -> None:
+            messages = [(load, _order(load.payload)) for load in loads]
+            await send_batch(clients.sqs, settings.next_queue_url, messages)
+
+        inbox = SqsInbox(clients.sqs, settings.queue_url, settings.dlq_url, "processor")
+        consumer = Consumer(
+            stage="processor",
+            inbox=inbox,
+            run_log=DynamoRunLog(clients.dynamodb, settings.runs_table),
+            open_message=only(FolderComplete),
+            handle=partial(
+                process,
+                lake=Lake(clients.s3, settings.bucket),
+                send=send,
+                now=lambda: datetime.now(UTC),
+                threads=settings.threads,
+            ),
+            retry=settings.retry,
+        )
+        yield Service(consumer, inbox, settings)
+
+
+def _order(load: LoadTable) -> Order:
+    """One group per table: its loads stay in order, other tables are loaded beside it."""
+    return Order(group=f"{load.table_schema}.{load.table}", deduplication_id=str(load.load_id))
+
+
+handler = LambdaHandler(open_processor)
+
+if __name__ == "__main__":
+    run_worker(open_processor)
