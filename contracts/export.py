@@ -32,7 +32,10 @@ def published_schemas() -> dict[str, JsonSchema]:
         )
         for document in STORED_DOCUMENTS
     }
-    return messages | documents
+    return {
+        name: schema | {"examples": [example_of(schema, schema)]}
+        for name, schema in (messages | documents).items()
+    }
 
 
 def published_files() -> dict[str, str]:
@@ -70,13 +73,12 @@ def document_schema(model: type[Contract], version: int) -> JsonSchema:
 
 
 def _publish(schema: JsonSchema, type_name: str, version: int) -> JsonSchema:
-    published = {
+    return {
         "$schema": _DIALECT,
         "$id": f"urn:quarry:{schema_name(type_name, version)}",
         **schema,
         "title": f"{type_name} version {version}",
     }
-    return published | {"examples": [example_of(published, published)]}
 
 
 def _described(model: type[BaseModel]) -> str:

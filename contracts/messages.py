@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from contracts.dataset import LoadMode
 from contracts.model import Contract
@@ -54,6 +54,20 @@ class GenerateRequest(Payload):
     """Command to the generator: collect a dataset, for periodic ones quarter by quarter."""
 
     type: ClassVar[str] = "GenerateRequest"
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dataset": "call_reports",
+                    "start_year": 2013,
+                    "start_quarter": 1,
+                    "end_year": 2013,
+                    "end_quarter": 4,
+                }
+            ]
+        }
+    )
 
     start_year: int | None = Field(
         default=None, description="Year of the first quarter wanted.", examples=[2013]

@@ -10,6 +10,16 @@ from contracts.rest import Refusal, RunAccepted, RunStatus
 Json = dict[str, Any]
 
 
+def _json(model: str) -> Json:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+
+
+_NOT_REACHABLE: Json = {
+    "description": "Queue or run log do not answer; try again.",
+    "content": _json("Refusal"),
+}
+
+
 def openapi_document() -> Json:
     """Return OpenAPI 3.1, whose schemas are JSON Schema 2020-12 like the published ones."""
     models = (GenerateRequest, RunAccepted, RunStatus, Refusal)
@@ -50,7 +60,8 @@ def _start_run() -> Json:
         "requestBody": {"required": True, "content": _json("GenerateRequest")},
         "responses": {
             "202": {"description": "Accepted.", "content": _json("RunAccepted")},
-            "400": {"description": "Not a request.", "content": _json("Refusal")},
+            "400": {"description": "It cannot be done.", "content": _json("Refusal")},
+            "503": _NOT_REACHABLE,
         },
     }
 
@@ -70,10 +81,7 @@ def _run_status() -> Json:
         ],
         "responses": {
             "200": {"description": "The run's status.", "content": _json("RunStatus")},
-            "404": {"description": "Nobody knows this run.", "content": _json("Refusal")},
+            "404": {"description": "Nobody knows this run yet.", "content": _json("Refusal")},
+            "503": _NOT_REACHABLE,
         },
     }
-
-
-def _json(model: str) -> Json:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}

@@ -1,0 +1,100 @@
+"""What is published is what the code does, and anyone's tools can read it."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate as validate_openapi
+
+from contracts.channels import CHANNELS
+from contracts.compat_samples import samples
+from contracts.compat_structure import inlined
+from contracts.export import published_files, published_schemas
+from contracts.messages import Payload
+from contracts.reading import read
+from infra.names import SERVICES, Names, is_fifo
+
+COMMITTED = Path(__file__).parents[2] / "contracts" / "schemas"
+SCHEMAS = published_schemas()
+
+
+def fields(schema: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, field in schema.get("properties", {}).items():
+        found.append((f"{path}{name}", field))
+        found += fields(field, f"{path}{name}.")
+        found += fields(field.get("items", {}), f"{path}{name}[].")
+    return found
+
+
+def leaf_types(payload_type: type[Payload]) -> list[type[Payload]]:
+    heirs = payload_type.__subclasses__()
+    return [leaf for heir in heirs for leaf in leaf_types(heir)] if heirs else [payload_type]
+
+
+def test_the_committed_files_are_a_fresh_export() -> None:
+    committed = {path.name: path.read_text() for path in COMMITTED.glob("*.json")}
+    assert committed == published_files()
+
+
+def test_every_message_type_has_a_channel() -> None:
+    declared = [leaf for leaf in leaf_types(Payload) if leaf.__module__ == "contracts.messages"]
+    assert {channel.payload for channel in CHANNELS} == set(declared)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_follows_the_2020_12_dialect(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_field_has_a_title_and_says_what_it_is(name: str) -> None:
+    whole = inlined(SCHEMAS[name])
+    assert whole["description"]
+    silent = [path for path, field in fields(whole) if not field.get("description")]
+    nameless = [path for path, field in fields(whole) if not field.get("title")]
+    assert (silent, nameless) == ([], [])
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_published_example_follows_its_schema_and_is_read(name: str) -> None:
+    (example,) = SCHEMAS[name]["examples"]
+    Draft202012Validator(SCHEMAS[name]).validate(example)
+    assert read(name.split(".", maxsplit=1)[0], json.dumps(example)).refused is None
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_whatever_follows_a_schema_is_read(name: str) -> None:
+    validator = Draft202012Validator(SCHEMAS[name])
+    for document in islice(samples(SCHEMAS[name], Random(7)), 200):  # noqa: S311  # repeatable
+        validator.validate(document)
+        assert read(name.split(".", maxsplit=1)[0], json.dumps(document)).refused is None, document
+
+
+def test_samples_of_one_seed_are_always_the_same() -> None:
+    schema = SCHEMAS["LoadTable.v1"]
+    first, again = (list(islice(samples(schema, Random(1)), 20)) for _ in range(2))  # noqa: S311  # repeatable
+    assert first == again
+
+
+def test_the_openapi_document_is_valid() -> None:
+    validate_openapi(json.loads((COMMITTED / "openapi.json").read_text()))
+
+
+def test_the_asyncapi_document_names_the_queues_that_infra_makes() -> None:
+    document = json.loads((COMMITTED / "asyncapi.json").read_text())
+    queues = {
+        channel["address"]: channel["bindings"]["sqs"]["queue"]["fifoQueue"]
+        for channel in document["channels"].values()
+        if "sqs" in channel["bindings"]
+    }
+    names = Names("local")
+    made = {names.queue(service): is_fifo(service) for service in SERVICES}
+    made |= {names.dead_letter_queue(service): is_fifo(service) for service in SERVICES}
+    assert {address.replace("{env}", "local"): fifo for address, fifo in queues.items()} == made
+    assert document["channels"]["bus"]["address"].replace("{env}", "local") == names.bus
