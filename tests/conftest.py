@@ -1,3 +1,3 @@
-"""Fixtures shared by every test folder: PostgreSQL in `fixtures.py`, AWS in `emulator.py`."""
+"""Fixtures shared by every test folder: PostgreSQL in `fixtures.py`, AWS in `aws.py`."""
 
-pytest_plugins = ["tests.fixtures", "tests.emulator"]
+pytest_plugins = ["tests.fixtures", "tests.aws"]
