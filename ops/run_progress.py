@@ -107,9 +107,8 @@ def fold(run_id: str, steps: Sequence[StepRecord]) -> RunProgress:
         loads=tuple(
             _load(step) for step in steps if step.stage == "loader" and step.status == "done"
         ),
-        warnings=tuple(
-            f"{step.part}: {text}" for step in steps for text in dict.fromkeys(step.warnings)
-        ),
+        # A warning of the collector travels on with its event: say it once.
+        warnings=tuple(dict.fromkeys(f"{step.part}: {t}" for step in steps for t in step.warnings)),
         parked=parked,
         seconds=_seconds(steps),
     )

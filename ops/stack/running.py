@@ -1,7 +1,7 @@
 """Where the parts of a running stack are reached."""
 
 from ops.stack import postgres
-from ops.stack.home import Home, StackState
+from ops.stack.home import Home, PartName, StackState
 from ops.stack.supervise import is_running
 
 
@@ -24,3 +24,13 @@ def database_url(home: Home, state: StackState) -> str | None:
         return state.database_url
     server = own_database(home)
     return server.url if server else None
+
+
+def dead_parts(home: Home, state: StackState) -> list[PartName]:
+    """Return the parts that were started and do not run any more."""
+    own = own_database(home)
+    return [
+        part
+        for part, record in state.parts.items()
+        if (own is None if part == "postgres" else not is_running(home, part, record))
+    ]
