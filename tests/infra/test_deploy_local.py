@@ -9,6 +9,7 @@ import pytest
 from infra.deploy import Deployer, DeployFailed
 from infra.names import SERVICES, Names
 from infra.templates import template_paths
+from ops.doctor import examine_deployed
 from tests.infra.emulator import Emulator, running_emulator
 
 NAMES = Names("local")
@@ -126,6 +127,19 @@ def _last_events(emulator: Emulator) -> dict[str, str]:
         stack: client.describe_stack_events(StackName=stack)["StackEvents"][0]["EventId"]
         for stack in REVERSED
     }
+
+
+def test_the_doctor_finds_what_was_changed_by_hand(emulator: Emulator, deployer: Deployer) -> None:
+    stack = NAMES.stack("processor")
+    template = template_paths("local")[stack].read_text()
+    by_hand = template.replace('"maxReceiveCount": 5', '"maxReceiveCount": 50')
+    deployer.carry_out(deployer.plan(stack, by_hand, image_tag=None))
+
+    faults = examine_deployed("local", emulator.client("cloudformation"))
+    deployer.carry_out(deployer.plan(stack, template, image_tag=None))
+
+    assert {fault.stack for fault in faults} >= {stack}
+    assert {fault.rule for fault in faults} == {"drift"}
 
 
 def test_planning_the_deployed_template_again_finds_nothing_to_do(deployer: Deployer) -> None:
