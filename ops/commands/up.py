@@ -54,7 +54,7 @@ def down() -> None:
 def env(env: Env = "local") -> None:
     """Print exports for other programs: eval "$(quarry env)"."""
     for name, value in find_target(env).variables.items():
-        out.print(f"export {name}={shlex.quote(value)}", markup=False, highlight=False)
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 def _print_addresses(result: Up) -> None:
