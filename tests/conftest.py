@@ -1,3 +1,4 @@
-"""Fixtures shared by every test folder: PostgreSQL in `fixtures.py`, AWS in `aws.py`."""
+"""Fixtures shared by every test folder: PostgreSQL in `fixtures.py`, AWS in `aws.py`,
+the whole stack in `stack_fixture.py`."""
 
-pytest_plugins = ["tests.fixtures", "tests.aws"]
+pytest_plugins = ["tests.fixtures", "tests.aws", "tests.stack_fixture"]
