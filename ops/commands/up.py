@@ -9,6 +9,7 @@ import typer
 
 from infra.names import Names
 from ops.commands.options import Env
+from ops.errors import CommandFailed
 from ops.screen import err, out
 from ops.stack.down import take_down
 from ops.stack.home import find_home
@@ -26,13 +27,22 @@ def up(
         Path | None,
         typer.Option(help="Serve the real zips of this folder instead of generated quarters."),
     ] = None,
+    generated: Annotated[
+        bool, typer.Option("--generated", help="Serve generated quarters again, after --zips.")
+    ] = False,
+    banks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Banks in a generated quarter; default: as many as real."),
+    ] = None,
 ) -> None:
     """Start the stack on 127.0.0.1, or repair what does not run.
 
     With DATABASE_URL set, rows go to that PostgreSQL instead of the stack's own.
     """
     home = find_home()
-    options = Options(zips=zips, database_url=os.environ.get("DATABASE_URL"))
+    if zips and (generated or banks):
+        raise CommandFailed("--zips serves real quarters; leave out --generated and --banks")
+    options = Options(zips, generated, banks, os.environ.get("DATABASE_URL"))
     result = bring_up(home, options, lambda text: err.print(text, markup=False))
     if not result.changed:
         out.print("[bold]quarry is already running[/bold]")

@@ -37,6 +37,7 @@ class StackState(Contract):
         default_factory=dict, description="Last used, and used again when still free."
     )
     zips: Path | None = Field(default=None, description="Folder the portal serves, if not made up.")
+    banks: int | None = Field(default=None, description="Size of generated quarters, if small.")
     database_url: str | None = Field(default=None, description="Set when the server is not ours.")
 
 

@@ -57,9 +57,12 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
     ]
 
 
-def portal_program(port: int, zips: Path | None) -> Program:
+def portal_program(port: int, zips: Path | None, banks: int | None) -> Program:
     """Return the stand-in for the regulator's site, with real zips or generated quarters."""
-    served = ("--zips", str(zips)) if zips else ()
+    served = (
+        *(("--zips", str(zips)) if zips else ()),
+        *(("--banks", str(banks)) if banks else ()),
+    )
     return Program(
         part="portal",
         command=(sys.executable, "-m", "ops.portal", "--port", str(port), *served),

@@ -39,11 +39,14 @@ Say = Callable[[str], None]
 class Options:
     """What `up` may be told.
 
-    `zips` None keeps what a running portal serves. `database_url` is a server to use instead of
-    the stack's own.
+    `zips` is a folder of real quarters; with neither that nor `generated` a running portal keeps
+    what it serves. `banks` is how many a generated quarter has; None: as many as a real one.
+    `database_url` is a server to use instead of the stack's own.
     """
 
     zips: Path | None = None
+    generated: bool = False
+    banks: int | None = None
     database_url: str | None = None
 
 
@@ -204,11 +207,13 @@ def _tell(repair: Repair, say: Say) -> None:
 def _start_workers(
     bringing: _Bringing, options: Options, endpoint_url: str, database_url: str
 ) -> None:
-    zips = options.zips.resolve() if options.zips else bringing.state.zips
-    bringing.remember(zips=zips)
+    if options.zips:
+        bringing.remember(zips=options.zips.resolve(), banks=None)
+    elif options.generated or options.banks:
+        bringing.remember(zips=None, banks=options.banks)
     if not has_browser():
         bringing.say("no chromium and chromedriver here: the collector uses plain HTTP")
     port = bringing.port_for("portal")
-    bringing.start(portal_program(port, zips))
+    bringing.start(portal_program(port, bringing.state.zips, bringing.state.banks))
     for program in service_programs(endpoint_url, database_url, portal_url(port)):
         bringing.start(program)
