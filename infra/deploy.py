@@ -89,11 +89,14 @@ class Deployer:
         return Plan(stack, change_set, creates, changes)
 
     def carry_out(self, plan: Plan) -> None:
-        """Deploy; returns when CloudFormation is done.
+        """Deploy, if there is anything to change; returns when CloudFormation is done.
 
         Raises:
             DeployFailed: it rolled back.
         """
+        if not plan.changes:
+            self.discard(plan)
+            return
         self._client.execute_change_set(StackName=plan.stack, ChangeSetName=plan.change_set)
         self._await(plan.stack, {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 

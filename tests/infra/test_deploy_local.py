@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from infra.deploy import Deployer, DeployFailed
 from infra.names import SERVICES, Names
 from infra.templates import template_paths
 from ops.doctor import examine_deployed
-from tests.infra.emulator import Emulator, running_emulator
+from tests.infra.emulator import Emulator, empty_emulator
 
 NAMES = Names("local")
 # Any order will do as long as the bus is there before the rule on it.
@@ -19,7 +18,7 @@ REVERSED = [NAMES.stack(part) for part in ("shared", *reversed(SERVICES))]
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running_emulator(tmp_path_factory.mktemp("emulator")) as running:
+    with empty_emulator(tmp_path_factory.mktemp("emulator")) as running:
         yield running
 
 
@@ -31,17 +30,6 @@ def deployer(emulator: Emulator) -> Deployer:
         template = template_paths("local")[stack].read_text()
         deployer.carry_out(deployer.plan(stack, template, image_tag=None))
     return deployer
-
-
-def queue_url(emulator: Emulator, name: str) -> str:
-    return str(emulator.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
-
-
-def receive(emulator: Emulator, queue: str) -> list[Any]:
-    response = emulator.client("sqs").receive_message(
-        QueueUrl=queue_url(emulator, queue), WaitTimeSeconds=2, MaxNumberOfMessages=10
-    )
-    return list(response.get("Messages", []))
 
 
 @pytest.mark.usefixtures("deployer")
@@ -56,9 +44,7 @@ def test_a_folder_complete_event_becomes_the_processors_message(emulator: Emulat
         }
         assert emulator.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
-    bodies = [
-        json.loads(message["Body"]) for message in receive(emulator, "quarry-local-processor")
-    ]
+    bodies = [json.loads(message["Body"]) for message in emulator.receive("quarry-local-processor")]
 
     assert bodies == [envelope]
 
@@ -66,30 +52,30 @@ def test_a_folder_complete_event_becomes_the_processors_message(emulator: Emulat
 @pytest.mark.usefixtures("deployer")
 def test_a_message_received_too_often_is_parked(emulator: Emulator) -> None:
     sqs = emulator.client("sqs")
-    url = queue_url(emulator, "quarry-local-collector")
+    url = emulator.queue_url("quarry-local-collector")
     sqs.send_message(QueueUrl=url, MessageBody="again and again")
     for _ in range(5):
-        (message,) = receive(emulator, "quarry-local-collector")
+        (message,) = emulator.receive("quarry-local-collector")
         sqs.change_message_visibility(
             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
         )
 
-    assert receive(emulator, "quarry-local-collector") == []
-    (parked,) = receive(emulator, "quarry-local-collector-dlq")
+    assert emulator.receive("quarry-local-collector") == []
+    (parked,) = emulator.receive("quarry-local-collector-dlq")
     assert parked["Body"] == "again and again"
 
 
 @pytest.mark.usefixtures("deployer")
 def test_the_loader_queue_keeps_order_within_a_table_only(emulator: Emulator) -> None:
     sqs = emulator.client("sqs")
-    url = queue_url(emulator, "quarry-local-loader.fifo")
+    url = emulator.queue_url("quarry-local-loader.fifo")
     for table, body in (("rc", "rc 1"), ("rc", "rc 2"), ("rcb", "rcb 1")):
         sqs.send_message(
             QueueUrl=url, MessageBody=body, MessageGroupId=table, MessageDeduplicationId=body
         )
 
     held = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)["Messages"]
-    others = receive(emulator, "quarry-local-loader.fifo")
+    others = emulator.receive("quarry-local-loader.fifo")
 
     assert [message["Body"] for message in held] == ["rc 1"]
     assert [message["Body"] for message in others] == ["rcb 1"]
@@ -116,7 +102,7 @@ def test_redeploying_one_service_touches_no_other_stack(
     assert not any(change.replaced for change in plan.changes)
     assert {name for name in after if after[name] != before[name]} == {stack}
     attributes = emulator.client("sqs").get_queue_attributes(
-        QueueUrl=queue_url(emulator, "quarry-local-collector"), AttributeNames=["VisibilityTimeout"]
+        QueueUrl=emulator.queue_url("quarry-local-collector"), AttributeNames=["VisibilityTimeout"]
     )
     assert attributes["Attributes"] == {"VisibilityTimeout": "31"}
 
@@ -160,7 +146,7 @@ def test_a_service_is_removed_and_comes_back_alone(emulator: Emulator, deployer:
     template = template_paths("local")[stack].read_text()
     deployer.carry_out(deployer.plan(stack, template, image_tag=None))
 
-    assert queue_url(emulator, "quarry-local-generator")
+    assert emulator.queue_url("quarry-local-generator")
 
 
 def test_a_new_service_without_an_image_is_refused_before_anything_is_made(

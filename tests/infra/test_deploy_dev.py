@@ -1,0 +1,155 @@
+"""The dev templates, deployed to the emulator: requests by REST and by schedule become commands.
+
+The functions run from this source tree (`as_deployed.py`), polled for by the emulator's own event
+source mappings. The collector has none here, so that what reaches its queue stays there.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from infra.deploy import Deployer
+from infra.names import LOCAL_REGION, Names
+from infra.templates import template_paths
+from tests.infra.as_deployed import for_emulator
+from tests.infra.emulator import Emulator, empty_emulator
+
+NAMES = Names("dev")
+_WAIT_SECONDS = 60
+PLANNED = "2013-08-15T12:00:00Z"
+REQUEST = {
+    "dataset": "call_reports",
+    "start_year": 2013,
+    "start_quarter": 1,
+    "end_year": 2013,
+    "end_quarter": 2,
+}
+
+
+@dataclass(frozen=True)
+class Api:
+    """The deployed REST entry; requests are signed as a caller with an IAM role signs them."""
+
+    url: str
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        url = self.url + path
+        signed = AWSRequest(method, url, {"content-type": "application/json"}, data)
+        SigV4Auth(Credentials("test", "test"), "execute-api", LOCAL_REGION).add_auth(signed)
+        request = Request(url, data, dict(signed.headers), method=method)  # noqa: S310  # our own emulator
+        try:
+            with urlopen(request, timeout=_WAIT_SECONDS) as response:  # noqa: S310  # our own emulator
+                return response.status, json.loads(response.read())
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with empty_emulator(tmp_path_factory.mktemp("dev")) as running:
+        deployer = Deployer(running.client("cloudformation"), poll_seconds=0.02)
+        for part in ("shared", "collector", "generator"):
+            stack = NAMES.stack(part)
+            template = for_emulator(template_paths("dev")[stack].read_text(), variables={})
+            if part == "collector":
+                template = _without_polling(template)
+            deployer.carry_out(deployer.plan(stack, template, image_tag="one"))
+        yield running
+
+
+def _without_polling(template: str) -> str:
+    document = json.loads(template)
+    mapping = "AWS::Lambda::EventSourceMapping"
+    document["Resources"] = {k: v for k, v in document["Resources"].items() if v["Type"] != mapping}
+    return json.dumps(document)
+
+
+@pytest.fixture(scope="module")
+def api(emulator: Emulator) -> Api:
+    (found,) = emulator.client("apigateway").get_rest_apis()["items"]
+    return Api(f"{emulator.url}/restapis/{found['id']}/v1/_user_request_")
+
+
+def commands(emulator: Emulator, count: int) -> list[Mapping[str, Any]]:
+    """Take `count` commands off the collector's queue, oldest quarter first."""
+    found: list[Mapping[str, Any]] = []
+    deadline = time.monotonic() + _WAIT_SECONDS
+    sqs, queue = emulator.client("sqs"), NAMES.queue("collector")
+    while len(found) < count and time.monotonic() < deadline:
+        for message in emulator.receive(queue):
+            found.append(json.loads(message["Body"]))
+            sqs.delete_message(
+                QueueUrl=emulator.queue_url(queue), ReceiptHandle=message["ReceiptHandle"]
+            )
+    return sorted(found, key=lambda command: str(command["payload"]["period"]))
+
+
+def test_a_rest_request_becomes_commands_and_its_run_can_be_followed(
+    emulator: Emulator, api: Api
+) -> None:
+    status, answer = api.call("POST", "/runs", REQUEST)
+
+    assert status == 202
+    sent = commands(emulator, 2)
+    assert [command["payload"]["period"] for command in sent] == ["2013Q1", "2013Q2"]
+    assert {command["run_id"] for command in sent} == {answer["run_id"]}
+    status, run = api.call("GET", f"/runs/{answer['run_id']}")
+    assert status == 200
+    assert [(step["stage"], step["dataset"]) for step in run["steps"]] == [
+        ("generator", "call_reports")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_body", "reason"),
+    [
+        ({"start_year": 2013}, "dataset"),
+        (REQUEST | {"end_year": 2012}, "is after end"),
+        (REQUEST | {"end_year": 2999}, "is not over yet"),
+    ],
+)
+def test_a_rest_request_that_cannot_be_done_is_refused_with_the_reason(
+    api: Api, request_body: object, reason: str
+) -> None:
+    status, answer = api.call("POST", "/runs", request_body)
+
+    assert status == 400
+    assert reason in answer["reason"]
+
+
+def test_a_run_nobody_started_is_not_found(api: Api) -> None:
+    assert api.call("GET", "/runs/nobody")[0] == 404
+
+
+def test_a_schedule_that_falls_due_becomes_a_command_for_the_planned_quarter(
+    emulator: Emulator,
+) -> None:
+    scheduler = emulator.client("scheduler")
+    schedule = scheduler.get_schedule(Name="quarry-dev-call-reports-q2")
+    # The emulator does not fill in Scheduler's context attributes; the moment comes sooner too.
+    target = schedule["Target"] | {
+        "Input": schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", PLANNED)
+    }
+    scheduler.update_schedule(
+        Name=schedule["Name"],
+        ScheduleExpression="at(2013-08-15T12:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+        State="ENABLED",
+    )
+
+    (command,) = commands(emulator, 1)
+
+    assert PLANNED in target["Input"]
+    assert command["payload"]["period"] == "2013Q2"
