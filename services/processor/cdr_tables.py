@@ -143,4 +143,5 @@ def _warnings(table: str, parts: Sequence[Part]) -> Iterator[str]:
     partial = sorted(set.union(*banks) - set.intersection(*banks))
     if partial:
         some = ", ".join(str(idrssd) for idrssd in partial[:_NAMED_BANKS])
-        yield f"{table}: {len(partial)} banks are not in every part (IDRSSD {some}, …); kept"
+        more = ", …" if len(partial) > _NAMED_BANKS else ""
+        yield f"{table}: {len(partial)} banks are not in every part (IDRSSD {some}{more}); kept"
