@@ -4,6 +4,7 @@ python -m ops.cost [--env prod] [--hourly 1] [--collections 4]
 """
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,6 @@ from infra.names import ENVIRONMENTS, SERVICES, Environment, Service
 from infra.settings import DatabaseSettings, Settings, settings_for
 from ops.doctor import Templates, committed_templates
 from ops.prices import PRICES, Price
-from ops.screen import out
 
 HOURS_A_MONTH = 730
 _SECONDS_AN_HOUR = 3600
@@ -196,14 +196,10 @@ def main() -> None:
 
 def _print(lines: Sequence[Line]) -> None:
     for line in lines:
-        out.print(
-            f"{line.dollars:8.2f}  {line.what:40} {line.quantity:12.3f} x "
-            f"{line.price.dollars:.7g} per {line.price.unit}",
-            highlight=False,
-        )
-    out.print(
-        f"{sum(line.dollars for line in lines):8.2f}  US dollars a month, free tiers not used"
-    )
+        each = f"{line.price.dollars:.7g} per {line.price.unit}"
+        sys.stdout.write(f"{line.dollars:8.2f}  {line.what:38} {line.quantity:12.3f} x {each}\n")
+    total = sum(line.dollars for line in lines)
+    sys.stdout.write(f"{total:8.2f}  US dollars a month, free tiers not used\n")
 
 
 if __name__ == "__main__":

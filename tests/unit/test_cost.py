@@ -25,7 +25,7 @@ def test_a_database_that_may_not_pause_is_awake_all_month() -> None:
 
 
 def test_loads_closer_than_the_pause_keep_the_database_awake_all_month() -> None:
-    busy = Workload(quarters=0, incremental_runs=6 * HOURS_A_MONTH)
+    busy = Workload(quarters=0, incremental_runs=12 * HOURS_A_MONTH)
 
     assert awake_hours(database(), busy) == HOURS_A_MONTH
 
