@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from ops.commands import send, sql, status, up
+from ops.commands import dlq, doctor, send, sql, status, up
 from ops.errors import CommandFailed
 from ops.screen import err
 from ops.stack.postgres import PostgresDidNotStart
@@ -25,6 +25,8 @@ app.command()(send.send)
 app.command()(sql.sql)
 app.command()(sql.tables)
 app.command()(up.env)
+app.command()(doctor.doctor)
+app.add_typer(dlq.app, name="dlq")
 
 
 def main() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from infra.names import ENVIRONMENTS, Environment, Names
 from infra.rules import faults_of
 from infra.template import Template
 from infra.templates import template_paths
+from ops.cli import app
 from ops.doctor import drift, examine_committed
 
 Document = dict[str, Any]
@@ -159,3 +161,17 @@ def test_a_stack_that_is_not_deployed_is_drift() -> None:
     (fault,) = drift({"c": Template("c", load("collector"))}, {})
 
     assert fault.explanation.startswith("The stack is committed but not deployed")
+
+
+def test_the_command_explains_each_finding_and_ends_well_without_an_error() -> None:
+    answer = CliRunner().invoke(app, ["doctor", "--env", "prod"])
+
+    assert answer.exit_code == 0
+    assert "alarm address: quarry-prod@example.com in Quarry-Shared-prod" in answer.output
+    assert "set alarm_email in infra/settings.py" in answer.output
+
+
+def test_the_command_prints_one_json_document() -> None:
+    answer = CliRunner().invoke(app, ["doctor", "--env", "dev", "--json"])
+
+    assert [fault["rule"] for fault in json.loads(answer.output)] == ["alarm address"]
