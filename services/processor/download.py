@@ -9,8 +9,8 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from contracts import CollectedFile, FolderComplete, Manifest
-from services.processor.together import together
 from shared.errors import ManifestMismatch
+from shared.together import together
 
 _AT_ONCE = 8
 

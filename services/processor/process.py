@@ -18,7 +18,6 @@ from services.processor.clean_table import CleanTable, OpenFolder
 from services.processor.column_types import KnownTypes, merge
 from services.processor.download import FetchedFile, ReadableLake, fetch_folder
 from services.processor.load_order import order_load
-from services.processor.together import together
 from services.processor.type_registry import (
     VersionedStore,
     agree,
@@ -30,6 +29,7 @@ from services.processor.written_table import WrittenTable, write_table
 from shared.consumer import Done
 from shared.errors import InvalidRequest
 from shared.log import log
+from shared.together import together
 
 REPORT_NAME = "_report.json"
 TYPES_NAME = "_types.json"
