@@ -1,4 +1,4 @@
-"""Alarms: each one goes to the alarm topic and has a runbook in docs/operations.md."""
+"""Alarms: each goes to the alarm topic; its description is a heading of docs/operations.md."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -36,13 +36,20 @@ def alarm(
     made.add_alarm_action(actions.SnsAction(topic))
 
 
-def alarm_on_parked(scope: Construct, queue_name: str, queue: sqs.Queue, names: Names) -> None:
+def alarm_on_parked(
+    scope: Construct,
+    queue_name: str,
+    queue: sqs.Queue,
+    names: Names,
+    *,
+    description: str = "Messages are parked",
+) -> None:
     """Tell the operators as soon as anything lies in a dead-letter queue."""
     alarm(
         scope,
         "Parked",
         name=f"{queue_name}-not-empty",
-        description="Messages are parked",
+        description=description,
         metric=queue.metric_approximate_number_of_messages_visible(
             period=Duration.minutes(1), statistic="Maximum"
         ),

@@ -38,7 +38,13 @@ class ProcessorStack(Stack):
             retention_period=Duration.days(settings.dead_letter_retention_days),
             removal_policy=RemovalPolicy.DESTROY,
         )
-        alarm_on_parked(self, names.folder_complete_rule_dlq, undelivered, names)
+        alarm_on_parked(
+            self,
+            names.folder_complete_rule_dlq,
+            undelivered,
+            names,
+            description="Events are not delivered",
+        )
         events.Rule(
             self,
             "FolderComplete",
