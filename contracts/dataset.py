@@ -17,6 +17,9 @@ class PortalSource(Contract):
     product: str
     file_format: str
     archive_prefix: str = Field(description="Start of the served zip's name, before the date.")
+    member_pattern: str = Field(
+        description="Full names of data files; groups: table, date (MMDDYYYY), part, parts."
+    )
 
 
 class Dataset(Contract):

@@ -10,6 +10,10 @@ DATASET = Dataset(
         product="Call Reports -- Single Period",
         file_format="Tab Delimited",
         archive_prefix="FFIEC CDR Call Bulk All Schedules ",
+        member_pattern=(
+            r"FFIEC CDR Call (?:Bulk|Schedule) (?P<table>\w+) (?P<date>\d{8})"
+            r"(?:\((?P<part>\d+) of (?P<parts>\d+)\))?\.txt"
+        ),
     ),
     format="cdr_bulk",
     first_period=Period(2001, 1),

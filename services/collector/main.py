@@ -1,0 +1,73 @@
+"""Composition root of the collector: Lambda handler and long-running worker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+from contracts import CollectFolder, Envelope, FolderComplete
+from services.collector.archive import Caps
+from services.collector.collect import Limits, collect
+from services.collector.politeness import DynamoHostLease, PoliteSource, host_of
+from services.collector.settings import CollectorSettings
+from services.collector.sources.browser import BrowserPortal
+from services.collector.sources.http import HttpPortal
+from services.collector.sources.source import Source
+from shared.aws import Clients, open_clients
+from shared.consumer import Consumer, only
+from shared.inbox import SqsInbox
+from shared.lake import Lake
+from shared.run_log import DynamoRunLog
+from shared.send import publish as put_on_bus
+from shared.worker import LambdaHandler, Service, run_worker
+
+
+@asynccontextmanager
+async def open_collector() -> AsyncIterator[Service]:
+    """Read the environment, open the clients and wire the use case."""
+    settings = CollectorSettings()
+    async with open_clients() as clients:
+
+        async def publish(event: Envelope[FolderComplete]) -> None:
+            await put_on_bus(clients.events, settings.bus, "quarry.collector", event)
+
+        inbox = SqsInbox(clients.sqs, settings.queue_url, settings.dlq_url, "collector")
+        caps = Caps(settings.member_bytes, settings.total_bytes, settings.members, settings.ratio)
+        consumer = Consumer(
+            stage="collector",
+            inbox=inbox,
+            run_log=DynamoRunLog(clients.dynamodb, settings.runs_table),
+            open_message=only(CollectFolder),
+            handle=partial(
+                collect,
+                lake=Lake(clients.s3, settings.bucket),
+                sources={"portal": _portal(settings, clients)},
+                publish=publish,
+                now=lambda: datetime.now(UTC),
+                limits=Limits(caps, settings.side_by_side),
+            ),
+            retry=settings.retry,
+        )
+        yield Service(consumer, inbox, settings)
+
+
+def _portal(settings: CollectorSettings, clients: Clients) -> Source:
+    kind = BrowserPortal if settings.fetcher == "browser" else HttpPortal
+    return PoliteSource(
+        kind(
+            settings.portal_url,
+            settings.user_agent,
+            settings.page_seconds,
+            settings.download_deadline_seconds,
+        ),
+        DynamoHostLease(clients.dynamodb, settings.runs_table),
+        host_of(settings.portal_url),
+        settings.min_delay_seconds,
+        settings.patience_seconds,
+    )
+
+
+handler = LambdaHandler(open_collector)
+
+if __name__ == "__main__":
+    run_worker(open_collector)
