@@ -100,7 +100,7 @@ async def collect(
             source_url=download.url,
             collected_at=collected_at,
             archive_name=download.name,
-            archive_bytes=download.path.stat().st_size,  # noqa: ASYNC240  # one stat of a local file
+            archive_bytes=download.path.stat().st_size,  # one stat of a local file
             archive_sha256=await digest,
             files=tuple(sorted(files, key=lambda file: file.name)),
             warnings=warnings,

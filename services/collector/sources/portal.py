@@ -67,9 +67,6 @@ def unexpected_content(start: bytes, wanted: str) -> UnexpectedDownload:
 
 def refused(status: int, doing: str) -> SourceUnavailable:
     """Turn an HTTP status of 400 and above into its error."""
-    hint = (
-        "; the site may be refusing automated use, see QUARRY_USER_AGENT" if status == 403 else ""
-    )  # noqa: PLR2004  # HTTP's Forbidden
     hint = ""
     if status == HTTPStatus.FORBIDDEN:
         hint = "; it may be refusing automated use, see QUARRY_USER_AGENT"
