@@ -15,6 +15,7 @@ from contracts import (
     S3Object,
     raw_prefix,
 )
+from shared.lake import Lake
 from tests.fakes import FakeLake
 
 QUARTER = Period(2013, 1)
@@ -80,14 +81,15 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, Path]:
 
 
 async def collect(
-    lake: FakeLake,
+    lake: FakeLake | Lake,
     files: Mapping[str, bytes],
     *,
     run_id: str = "run-1",
+    period: Period = QUARTER,
     warnings: Sequence[str] = (),
 ) -> Envelope[FolderComplete]:
     """Store a folder as the collector does and return its event."""
-    prefix = raw_prefix("call_reports", str(QUARTER), run_id)
+    prefix = raw_prefix("call_reports", str(period), run_id)
     for name, data in files.items():
         await lake.put(prefix + name, data)
     listed = tuple(
@@ -98,7 +100,7 @@ async def collect(
     )
     manifest = Manifest(
         dataset="call_reports",
-        period=QUARTER,
+        period=period,
         run_id=run_id,
         source_url="https://source.example",
         collected_at=COLLECTED,
@@ -108,7 +110,7 @@ async def collect(
     await lake.put(prefix + MANIFEST_NAME, data)
     event = FolderComplete(
         dataset="call_reports",
-        period=QUARTER,
+        period=period,
         prefix=prefix,
         manifest=S3Object(
             bucket=lake.bucket,

@@ -39,7 +39,8 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
             "QUARRY_FETCHER": "browser" if has_browser() else "http",
             "QUARRY_MIN_DELAY_SECONDS": "0",
         },
-        "processor": {},
+        # One arena per thread would keep some 80 MB more of a long-running worker.
+        "processor": {"MALLOC_ARENA_MAX": "2"},
         "loader": {"DATABASE_URL": database_url},
     }
     return [
