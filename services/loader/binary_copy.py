@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,43 +20,55 @@ _LOAD_ID = "load_id"
 _UUID_BYTES = 16
 
 
-async def copy_rows(
-    connection: Connection,
-    rows: ParquetRows,
-    types: dict[str, str],
-    *,
-    load_id: UUID,
-    schema: str | None,
-    table: str,
-) -> int:
-    """Append every row of the file to a table whose column types are `types`.
+@dataclass(frozen=True)
+class Into:
+    """Where rows go: a table (without schema: a temporary one) and its column types by name.
 
-    `schema` is None for a temporary table. Memory holds two encoded batches at most.
+    `frozen` is for a table made in the same transaction: its rows are at once what every later
+    reader sees.
+    """
+
+    types: dict[str, str]
+    table: str
+    schema: str | None = None
+    frozen: bool = False
+
+
+async def copy_rows(
+    connection: Connection, rows: ParquetRows, into: Into, load_id: UUID | None
+) -> int:
+    """Append every row of the file, marked with its load; memory holds two encoded batches.
+
+    Only the file's columns that `into` has are copied; without `load_id` that column is left out.
 
     Raises:
         RowRefused: a value does not fit its column; the message names column and row.
         RowsUnaccounted: the server did not count the rows that the file has.
     """
-    batches = encoded(rows, types, load_id)
+    columns = [column for column in rows.columns if column.name in into.types]
+    names = [column.name for column in columns]
     answer = await connection.copy_to_table(
-        table,
-        schema_name=schema,
-        columns=[*(column.name for column in rows.columns), _LOAD_ID],
-        source=_ahead(batches),
+        into.table,
+        schema_name=into.schema,
+        columns=names if load_id is None else [*names, _LOAD_ID],
+        source=_ahead(encoded(rows, columns, into.types, load_id)),
         format="binary",
+        freeze=into.frozen,
     )
     counted = int(answer.removeprefix("COPY "))
     if counted != rows.rows:
-        raise RowsUnaccounted(f"{table}: {counted} rows arrived of {rows.rows} in the file")
+        raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {rows.rows} in the file")
     return counted
 
 
-def encoded(rows: ParquetRows, types: dict[str, str], load_id: UUID) -> Iterator[bytes]:
+def encoded(
+    rows: ParquetRows, columns: Sequence[FileColumn], types: dict[str, str], load_id: UUID | None
+) -> Iterator[bytes]:
     """Yield the file in PostgreSQL's binary COPY format, header and trailer included."""
     encoder: ArrowToPostgresBinaryEncoder | None = None
     done = 0
-    for batch in rows.batches():
-        fit = _fitted_batch(batch, rows.columns, types, load_id, done)
+    for batch in rows.batches([column.source for column in columns]):
+        fit = _fitted_batch(batch, columns, types, load_id, done)
         if encoder is None:
             encoder = _encoder(fit.schema, types)
             yield encoder.write_header()
@@ -71,21 +84,22 @@ def _fitted_batch(
     batch: pa.RecordBatch,
     columns: Sequence[FileColumn],
     types: dict[str, str],
-    load_id: UUID,
+    load_id: UUID | None,
     done: int,
 ) -> pa.RecordBatch:
-    arrays = [
-        fitted(values, types[column.name], column=column.source, first_row=done)
-        for column, values in zip(columns, batch.columns, strict=True)
-    ]
     names = [column.name for column in columns]
-    repeated = pa.py_buffer(load_id.bytes * batch.num_rows)
-    arrays.append(
-        pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(_UUID_BYTES), batch.num_rows, [None, repeated]
+    arrays = [
+        fitted(
+            batch.column(column.source), types[column.name], column=column.source, first_row=done
         )
-    )
-    return pa.RecordBatch.from_arrays(arrays, names=[*names, _LOAD_ID])
+        for column in columns
+    ]
+    if load_id is not None:
+        names.append(_LOAD_ID)
+        repeated = [None, pa.py_buffer(load_id.bytes * batch.num_rows)]
+        kind = pa.binary(_UUID_BYTES)
+        arrays.append(pa.FixedSizeBinaryArray.from_buffers(kind, batch.num_rows, repeated))
+    return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryEncoder:

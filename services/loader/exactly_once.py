@@ -1,5 +1,6 @@
 """One load as one transaction: lock, ledger, table, rows. The loader's library part."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,12 @@ from pathlib import Path
 
 from contracts import LoadTable
 from services.loader import ledger
+from services.loader.arrival import Arrival, Fetch
 from services.loader.ledger import Loaded, Provenance, decide
-from services.loader.migrate import migrate, read_table
-from services.loader.modes import Target, apply
+from services.loader.migrate import read_table
+from services.loader.modes import bring_in, primary_key
 from services.loader.parquet import ParquetRows
-from services.loader.postgres import Connection, postgres_errors
+from services.loader.postgres import Connection, DuplicateKey, postgres_errors
 from services.loader.sql import lock_key, quoted
 from shared.errors import InvalidRequest
 
@@ -35,11 +37,13 @@ async def load_parquet(
     provenance: Provenance,
     limits: Limits,
     *,
+    fetch: Fetch | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Loaded:
     """Bring a local Parquet file into its table, exactly once, however often this is called.
 
     Rows and ledger entry are one transaction; the ledger (`ledger.prepare`) must be there.
+    `fetch` reads another object of the lake, which a merge that arrives late needs.
 
     Raises:
         SchemaMismatch: the file is not what the message declares, or cannot fit the table.
@@ -50,8 +54,9 @@ async def load_parquet(
     """
     started = clock()
     _check(declaration)
-    rows = ParquetRows(path, declaration)
+    rows = ParquetRows(path, declaration.object.key)
     try:
+        rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
         with postgres_errors():
             return await _load_once(
                 connection,
@@ -59,8 +64,16 @@ async def load_parquet(
                 declaration,
                 provenance,
                 limits,
+                fetch=fetch,
                 elapsed=lambda: clock() - started,
             )
+    except DuplicateKey as error:
+        key = primary_key(declaration)
+        repeated = await asyncio.to_thread(rows.repeated, key)
+        where = f"{declaration.object.key} for {declaration.table_schema}.{declaration.table}"
+        raise DuplicateKey(
+            f"{where} has rows with one key: {repeated}" if repeated else f"{where}: {error}"
+        ) from error
     finally:
         rows.close()
 
@@ -72,30 +85,32 @@ async def _load_once(
     provenance: Provenance,
     limits: Limits,
     *,
+    fetch: Fetch | None,
     elapsed: Callable[[], float],
 ) -> Loaded:
     await _ensure_schema(connection, declaration.table_schema, allowed=limits.may_migrate)
     async with connection.transaction():
         await connection.execute(_opening(declaration, limits))
+        moment = await connection.fetchval("SELECT clock_timestamp()")
         done = await ledger.recorded(connection, declaration.load_id)
         if done is not None:
             return done
         decision = decide(declaration, await ledger.latest(connection, declaration))
         if decision == "apply":
-            loaded = await _bring_in(connection, rows, declaration, limits)
+            table = await read_table(connection, declaration.table_schema, declaration.table)
+            loaded = await bring_in(
+                connection,
+                table,
+                primary_key(declaration),
+                Arrival(declaration, rows, moment, fetch),
+                allowed=limits.may_migrate,
+            )
         else:
             loaded = Loaded(decision, rows.rows)
-        await ledger.record(connection, declaration, provenance, loaded, elapsed())
+        await ledger.record(
+            connection, declaration, provenance, loaded, moment=moment, seconds=elapsed()
+        )
         return loaded
-
-
-async def _bring_in(
-    connection: Connection, rows: ParquetRows, declaration: LoadTable, limits: Limits
-) -> Loaded:
-    key = _primary_key(declaration)
-    table = await read_table(connection, declaration.table_schema, declaration.table)
-    types = await migrate(connection, table, rows.columns, key, allowed=limits.may_migrate)
-    return await apply(connection, Target(table, types, key), rows, declaration)
 
 
 def _opening(declaration: LoadTable, limits: Limits) -> str:
@@ -108,14 +123,6 @@ def _opening(declaration: LoadTable, limits: Limits) -> str:
     lines = [f"SET LOCAL {name} = {round(value * 1000)}" for name, value in settings.items()]
     key = lock_key(declaration.table_schema, declaration.table)
     return "; ".join([*lines, f"SELECT pg_advisory_xact_lock({key})"])
-
-
-def _primary_key(declaration: LoadTable) -> tuple[str, ...]:
-    """Return the key; the period first, so that a quarter lies together and is found at once."""
-    if declaration.mode == "append":
-        return ()
-    rest = tuple(name for name in declaration.key if name != _PERIOD)
-    return (_PERIOD, *rest) if _PERIOD in declaration.key else rest
 
 
 def _check(declaration: LoadTable) -> None:
@@ -139,10 +146,17 @@ async def _ensure_schema(connection: Connection, schema: str, *, allowed: bool) 
 
     An empty schema left by a load that fails later does no harm.
     """
-    if await connection.fetchval("SELECT to_regnamespace($1)", quoted(schema)) is not None:
+    if await _has_schema(connection, schema):
         return
     if not allowed:
         raise InvalidRequest(f"schema {schema} is missing and QUARRY_MAY_MIGRATE is off")
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({lock_key(schema, '')})")
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        # IF NOT EXISTS alone would trust what this session remembers from before the lock.
+        if not await _has_schema(connection, schema):
+            await connection.execute(f"CREATE SCHEMA {quoted(schema)}")
+
+
+async def _has_schema(connection: Connection, schema: str) -> bool:
+    statement = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+    return bool(await connection.fetchval(statement, schema))

@@ -42,6 +42,14 @@ class LatestLoad:
     schema_fingerprint: str
 
 
+@dataclass(frozen=True)
+class NewerObject:
+    """The Parquet object of a load; the digest tells whether it is still the same."""
+
+    key: str
+    sha256: str
+
+
 def decide(declaration: LoadTable, latest: LatestLoad | None) -> Decision:
     """Say whether a load that is not in the ledger has anything to do.
 
@@ -89,14 +97,32 @@ async def latest(connection: Connection, declaration: LoadTable) -> LatestLoad |
     return None if row is None else LatestLoad(**row)
 
 
+async def newer_objects(connection: Connection, declaration: LoadTable) -> list[NewerObject]:
+    """Return the objects of loads of this table that are newer than `declaration` and in place."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT object_key, object_sha256 FROM quarry.load WHERE table_schema = $1"
+        " AND table_name = $2 AND as_of > $3 AND outcome IN ('loaded', 'unchanged')",
+        declaration.table_schema,
+        declaration.table,
+        declaration.as_of,
+    )
+    return [NewerObject(row["object_key"], row["object_sha256"]) for row in rows]
+
+
 async def record(
     connection: Connection,
     declaration: LoadTable,
     provenance: Provenance,
     loaded: Loaded,
+    *,
+    moment: datetime,
     seconds: float,
 ) -> None:
-    """Write a load into the ledger, in the transaction that holds its rows."""
+    """Write a load into the ledger, in the transaction that holds its rows.
+
+    `moment` is when the table's lock was taken, on the server's clock: later loads of the table
+    have later moments.
+    """
     source = declaration.object
     values = {
         "load_id": declaration.load_id,
@@ -114,7 +140,8 @@ async def record(
         "inserted": loaded.inserted,
         "updated": loaded.updated,
         "removed": loaded.removed,
-        "object": f"s3://{source.bucket}/{source.key}",
+        "object_bucket": source.bucket,
+        "object_key": source.key,
         "object_bytes": source.bytes,
         "object_sha256": source.sha256,
         "content_digest": declaration.content_digest,
@@ -122,6 +149,7 @@ async def record(
         "manifest_key": declaration.manifest_key,
         "worker": provenance.worker,
         "seconds": seconds,
+        "loaded_at": moment,
     }
     await _insert(connection, "quarry.load", values)
 

@@ -79,7 +79,9 @@ async def _load(
         await lake.download(declaration.object.key, path)
         await asyncio.to_thread(_check_digest, path, declaration)
         async with database.connection() as connection:
-            return await load_parquet(connection, path, declaration, provenance, limits)
+            return await load_parquet(
+                connection, path, declaration, provenance, limits, fetch=lake.download
+            )
 
 
 def _check_digest(path: Path, declaration: LoadTable) -> None:

@@ -10,14 +10,16 @@ from services.loader.sql import listed, qualified, quoted
 from shared.errors import SchemaMismatch
 
 _MAX_COLUMNS = 1_600
+_CONSTRAINTS = {"load_update_ts": " NOT NULL DEFAULT now()", "load_id": " NOT NULL"}
 # A float holds every integer up to here; beyond, widening would change values.
 _EXACT_IN_FLOAT = 2**53
 _STATE = """
-SELECT a.attnum AS number, a.attname AS name, a.attisdropped AS dropped,
+SELECT c.relkind::text AS kind, a.attnum AS number, a.attname AS name, a.attisdropped AS dropped,
        replace(format_type(a.atttypid, a.atttypmod), ', ', ',') AS type,
        col_description(c.oid, a.attnum) AS description
-FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.oid = to_regclass($1)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE n.nspname = $1 AND c.relname = $2
 ORDER BY a.attnum
 """
 
@@ -32,6 +34,7 @@ class Table:
     descriptions: dict[str, str | None] = field(default_factory=dict)
     slots: int = 0
     exists: bool = True
+    partitioned: bool = False
 
     @property
     def sql(self) -> str:
@@ -43,13 +46,13 @@ class Table:
 class Change:
     """The statements that make a table fit, and the types its columns have then."""
 
-    statements: tuple[str, ...]
+    actions: tuple[str, ...]
     types: dict[str, str]
 
 
 async def read_table(connection: Connection, schema: str, name: str) -> Table:
     """Look a table up in the catalog, in one round trip."""
-    rows = await connection.fetch(_STATE, qualified(schema, name))
+    rows = await connection.fetch(_STATE, schema, name)
     live = [row for row in rows if row["number"] is not None and not row["dropped"]]
     return Table(
         schema=schema,
@@ -58,6 +61,7 @@ async def read_table(connection: Connection, schema: str, name: str) -> Table:
         descriptions={row["name"]: row["description"] for row in live},
         slots=len(rows),
         exists=bool(rows),
+        partitioned=bool(rows) and rows[0]["kind"] == "p",
     )
 
 
@@ -76,7 +80,7 @@ def plan(
     if missing := [name for name in key if name not in names]:
         raise SchemaMismatch(f"{table.schema}.{table.name}: the file lacks key columns {missing}")
     if not table.exists:
-        return _create(table, columns, key)
+        return Change((), _new_types(columns))
     added = [column for column in columns if column.name not in table.types]
     if table.slots + len(added) > _MAX_COLUMNS:
         raise SchemaMismatch(
@@ -90,10 +94,8 @@ def plan(
     changed = {name: kind for name, kind in changed.items() if kind != table.types[name]}
     actions = [f"ADD COLUMN {quoted(column.name)} {column.type}" for column in added]
     actions += [_retype(name, table.types[name], kind, empty) for name, kind in changed.items()]
-    # One statement, so that the table is rewritten once at most.
-    statements = (f"ALTER TABLE {table.sql} {', '.join(actions)}",) if actions else ()
     types = {**table.types, **changed, **{column.name: column.type for column in added}}
-    return Change(statements, types)
+    return Change(tuple(actions), types)
 
 
 def mismatched(table: Table, columns: Iterable[FileColumn]) -> list[FileColumn]:
@@ -126,46 +128,56 @@ async def empty_columns(
     """Say which of these columns hold nothing but null."""
     if not names:
         return frozenset()
-    counts = ", ".join(f"count({quoted(name)})" for name in names)
-    row = await connection.fetchrow(f"SELECT {counts} FROM {table.sql}")  # noqa: S608  # quoted names
-    filled = row.values() if row is not None else ()
-    return frozenset(name for name, count in zip(names, filled, strict=True) if count == 0)
+    # Stops at the first value, which a filled column has early.
+    tests = ", ".join(
+        f"NOT EXISTS (SELECT FROM {table.sql} WHERE {quoted(name)} IS NOT NULL)"  # quoted names
+        for name in names
+    )
+    row = await connection.fetchrow(f"SELECT {tests}")  # quoted names
+    verdicts = row.values() if row is not None else ()
+    return frozenset(name for name, empty in zip(names, verdicts, strict=True) if empty)
 
 
-async def migrate(
-    connection: Connection,
-    table: Table,
-    columns: Sequence[FileColumn],
-    key: Sequence[str],
-    *,
-    allowed: bool,
-) -> dict[str, str]:
-    """Make the table fit and return its column types; the caller holds the table's lock.
-
-    Raises:
-        SchemaMismatch: it cannot be made to fit, or not by this role (`allowed` is false).
-    """
+async def planned(
+    connection: Connection, table: Table, columns: Sequence[FileColumn], key: Sequence[str]
+) -> Change:
+    """Work out what to change, asking the table for what its catalog entry does not tell."""
     conflicts = [column.name for column in mismatched(table, columns)]
     change = plan(table, columns, key, await empty_columns(connection, table, conflicts))
-    if change.statements and not allowed:
-        raise SchemaMismatch(
-            f"{table.schema}.{table.name} does not fit the file and QUARRY_MAY_MIGRATE is off; "
-            f"let the migration role run: {'; '.join(change.statements)}"
-        )
     check = overflow_check(table, change)
     if check is not None and await connection.fetchval(check):
         raise SchemaMismatch(
             f"{table.schema}.{table.name} holds integers beyond 2^53 in a column that the file "
             "turns into a float; no type holds both exactly"
         )
-    if change.statements:
-        await connection.execute("; ".join(change.statements))
-    if allowed:
-        await _describe(connection, table, columns)
-    return change.types
+    return change
 
 
-async def _describe(connection: Connection, table: Table, columns: Sequence[FileColumn]) -> None:
+def statement(table: Table, change: Change, key: Sequence[str], *, swappable: bool = False) -> str:
+    """Return the one statement that carries a change out; empty when there is nothing to do.
+
+    A `swappable` table is a parent whose only partition can be exchanged.
+    """
+    if not table.exists:
+        return _create(table, change, key, swappable=swappable)
+    # One statement, so that the table is rewritten once at most.
+    return f"ALTER TABLE {table.sql} {', '.join(change.actions)}" if change.actions else ""
+
+
+def require_permission(table: Table, todo: str, *, allowed: bool) -> None:
+    """Refuse a change that this role must leave to the migration role.
+
+    Raises:
+        SchemaMismatch: there is something to do and `allowed` is false.
+    """
+    if todo and not allowed:
+        raise SchemaMismatch(
+            f"{table.schema}.{table.name} does not fit the file and QUARRY_MAY_MIGRATE is off; "
+            f"let the migration role run: {todo}"
+        )
+
+
+async def describe(connection: Connection, table: Table, columns: Sequence[FileColumn]) -> None:
     """Write the descriptions that differ from the table's comments."""
     new = {
         column.name: column.description
@@ -185,15 +197,19 @@ async def _describe(connection: Connection, table: Table, columns: Sequence[File
     await connection.execute(script)
 
 
-def _create(table: Table, columns: Sequence[FileColumn], key: Sequence[str]) -> Change:
+def _new_types(columns: Sequence[FileColumn]) -> dict[str, str]:
     types = {column.name: column.type for column in columns}
-    lines = [f"{quoted(name)} {kind}" for name, kind in types.items()]
-    lines.append("load_update_ts timestamptz NOT NULL DEFAULT now()")
-    lines.append("load_id uuid NOT NULL")
+    return types | {"load_update_ts": "timestamp with time zone", "load_id": "uuid"}
+
+
+def _create(table: Table, change: Change, key: Sequence[str], *, swappable: bool) -> str:
+    lines = [
+        f"{quoted(name)} {kind}{_CONSTRAINTS.get(name, '')}" for name, kind in change.types.items()
+    ]
     if key:
         lines.append(f"PRIMARY KEY ({listed(tuple(key))})")
-    types |= {"load_update_ts": "timestamp with time zone", "load_id": "uuid"}
-    return Change((f"CREATE TABLE {table.sql} ({', '.join(lines)})",), types)
+    parent = f" PARTITION BY LIST ({quoted(key[0] if key else 'load_id')})" if swappable else ""
+    return f"CREATE TABLE {table.sql} ({', '.join(lines)}){parent}"
 
 
 def _widest(table: Table, column: FileColumn) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
-from contracts import LoadTable
 from contracts.fingerprint import schema_fingerprint
 from services.loader.columns import postgres_type
 from services.loader.sql import short_name
@@ -17,6 +18,8 @@ from shared.errors import RowsUnaccounted, SchemaMismatch
 RESERVED = frozenset({"load_id", "load_update_ts"})
 # A PostgreSQL table has at most 1,600 columns.
 _MAX_COLUMNS = 1_600 - len(RESERVED)
+_PERIOD = "period_end"
+_SHOWN = 5
 _BATCH_CELLS = 400_000
 _BATCH_ROWS = (512, 65_536)
 _READ_BUFFER_BYTES = 64 * 1024
@@ -36,27 +39,71 @@ class FileColumn:
 class ParquetRows:
     """The rows of one file; opening it checks that it is what the message declares."""
 
-    def __init__(self, path: Path, declaration: LoadTable) -> None:
-        """Open the file; nothing but its footer is read.
+    def __init__(self, path: Path, label: str) -> None:
+        """Open the file; nothing but its footer is read. `label` names it in messages.
 
         Raises:
-            SchemaMismatch: not Parquet, other columns or types than declared, too many columns,
-                or names that clash.
-            RowsUnaccounted: another number of rows than declared.
+            SchemaMismatch: not Parquet, too many columns, names that clash, or a type that
+                PostgreSQL has no column for.
         """
-        self._label = declaration.object.key
+        self._label = label
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES)
         except pa.ArrowInvalid as error:
-            raise SchemaMismatch(f"{self._label} is not a Parquet file: {error}") from error
+            raise SchemaMismatch(f"{label} is not a Parquet file: {error}") from error
         self.schema: pa.Schema = self._file.schema_arrow
         self.rows: int = self._file.metadata.num_rows
-        if self.rows != declaration.rows:
-            raise RowsUnaccounted(
-                f"{self._label} has {self.rows} rows, its message declares {declaration.rows}"
-            )
-        self._check_fingerprint(declaration)
         self.columns = self._columns()
+
+    def require(self, *, rows: int, fingerprint: str) -> None:
+        """Check that the file is what was declared.
+
+        Raises:
+            RowsUnaccounted: another number of rows.
+            SchemaMismatch: other columns or types, which the message lists.
+        """
+        if self.rows != rows:
+            raise RowsUnaccounted(
+                f"{self._label} has {self.rows} rows, its message declares {rows}"
+            )
+        found = [(field.name, str(field.type)) for field in self.schema]
+        if schema_fingerprint(found) != fingerprint:
+            shown = ", ".join(f"{name} {kind}" for name, kind in found)
+            raise SchemaMismatch(
+                f"{self._label} does not have the columns its message declares (fingerprint "
+                f"{fingerprint[:12]}…); it has: {shown}"
+            )
+
+    def require_period(self, period_end: date | None) -> None:
+        """Check that every row is of the declared period.
+
+        Raises:
+            RowsUnaccounted: a row is not; the message names it, counted from 1 in the file.
+        """
+        done = 0
+        for batch in self.batches([_PERIOD]):
+            of_period = pc.fill_null(
+                pc.equal(batch.column(0), pa.scalar(period_end)), fill_value=False
+            )
+            stray = pc.index(of_period, value=False).as_py()
+            if stray >= 0:
+                raise RowsUnaccounted(
+                    f"{self._label}: row {done + stray + 1} is of another period than {period_end}"
+                )
+            done += batch.num_rows
+
+    def repeated(self, key: Sequence[str]) -> str:
+        """Name rows that share a key, counted from 1 in the file; empty when there are none."""
+        sources = [column.source for column in self.columns if column.name in key]
+        keys = self._file.read(columns=sources, use_threads=False)
+        numbered = keys.append_column("row", pa.array(range(1, len(keys) + 1)))
+        counted = numbered.group_by(sources).aggregate([("row", "list"), ("row", "count")])
+        shared = counted.filter(pc.greater(counted["row_count"], 1)).slice(0, _SHOWN).to_pylist()
+        return "; ".join(
+            f"{', '.join(f'{name} {group[name]}' for name in sources)} in rows"
+            f" {', '.join(str(row) for row in sorted(group['row_list'])[:_SHOWN])}"
+            for group in shared
+        )
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, a few megabytes at a time."""
@@ -67,15 +114,6 @@ class ParquetRows:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def _check_fingerprint(self, declaration: LoadTable) -> None:
-        found = [(field.name, str(field.type)) for field in self.schema]
-        if schema_fingerprint(found) != declaration.schema_fingerprint:
-            shown = ", ".join(f"{name} {kind}" for name, kind in found)
-            raise SchemaMismatch(
-                f"{self._label} does not have the columns its message declares (fingerprint "
-                f"{declaration.schema_fingerprint[:12]}…); it has: {shown}"
-            )
 
     def _columns(self) -> tuple[FileColumn, ...]:
         if len(self.schema) > _MAX_COLUMNS:

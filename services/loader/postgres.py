@@ -38,6 +38,10 @@ class RowRefused(PermanentError):
     """A value cannot be stored in its column."""
 
 
+class DuplicateKey(RowRefused):
+    """Two rows have one key."""
+
+
 class NotPermitted(PermanentError):
     """The loader's role lacks a right."""
 
@@ -119,6 +123,8 @@ def postgres_errors() -> Iterator[None]:
         raise TransientError(f"PostgreSQL: {_sentence(error)}") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise NotPermitted(f"PostgreSQL: {_sentence(error)}") from error
+    except asyncpg.UniqueViolationError as error:
+        raise DuplicateKey(f"PostgreSQL: {_sentence(error)}") from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise RowRefused(f"PostgreSQL: {_sentence(error)}") from error
     except asyncpg.PostgresError as error:

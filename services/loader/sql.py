@@ -43,3 +43,10 @@ def lock_key(schema: str, table: str) -> int:
     """Return the signed 64-bit advisory lock key of one table; equal in every loader."""
     digest = hashlib.sha256(f"quarry/{schema}/{table}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def literal(name: str) -> str:
+    """Return a name from a contract as an SQL string; values travel as parameters instead."""
+    if "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r} cannot be written as a plain SQL string")
+    return "'" + name.replace("'", "''") + "'"

@@ -9,7 +9,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from services.loader.exactly_once import load_parquet
-from services.loader.postgres import Connection, RowRefused
+from services.loader.postgres import Connection, DuplicateKey
 from shared.errors import InvalidRequest, RowsUnaccounted, SchemaMismatch
 from tests.loads import FIRST, LIMITS, PROVENANCE, assets_in, bank_rows, bring, write
 
@@ -124,11 +124,20 @@ async def test_a_failed_load_leaves_neither_rows_nor_ledger_entry(
 ) -> None:
     twice = pa.concat_tables([bank_rows({1: 10}), bank_rows({1: 11})])
 
-    with pytest.raises(RowRefused):
+    with pytest.raises(DuplicateKey, match="idrssd 1, period_end 2013-03-31 in rows 1, 2"):
         await bring(ledger_connection, tmp_path / "a", twice)
 
     assert await ledger_connection.fetchval("SELECT to_regclass('call_reports.rc')") is None
     assert await ledger_connection.fetchval("SELECT count(*) FROM quarry.load") == 0
+
+
+async def test_a_row_of_another_quarter_is_refused_with_its_number(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    mixed = pa.concat_tables([bank_rows({1: 10, 2: 20}), bank_rows({3: 30}, period="2013Q2")])
+
+    with pytest.raises(RowsUnaccounted, match="row 3 is of another period than 2013-03-31"):
+        await bring(ledger_connection, tmp_path / "a", mixed)
 
 
 async def test_fewer_rows_in_the_file_than_declared_are_refused(

@@ -1,0 +1,68 @@
+"""`merge`: rows are inserted or updated by key, and a late load never undoes a newer one."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from services.loader.arrival import STAGED, Arrival, Target, insert_new, update_changed
+from services.loader.binary_copy import Into, copy_rows
+from services.loader.ledger import Loaded, NewerObject, newer_objects
+from services.loader.parquet import ParquetRows
+from services.loader.postgres import Connection
+from services.loader.sql import quoted
+from shared.errors import PermanentError
+
+_SPOKEN_FOR = "quarry_newer_keys"
+
+
+class NewerLoadUnreadable(PermanentError):
+    """A late load cannot tell which rows a newer load has settled."""
+
+
+async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loaded:
+    """Insert staged rows with new keys and update those whose data differs."""
+    updated = await update_changed(connection, target)
+    inserted = await insert_new(connection, target)
+    return Loaded("loaded", arrival.rows.rows, inserted=inserted, updated=updated)
+
+
+async def leave_to_newer(connection: Connection, target: Target, arrival: Arrival) -> None:
+    """Drop staged rows whose key a newer load has already brought.
+
+    The table alone does not tell: a newer load leaves rows that did not change as they are. So
+    the keys are read again from the newer loads' own objects.
+
+    Raises:
+        NewerLoadUnreadable: such an object is gone or has other bytes.
+    """
+    newer = await newer_objects(connection, arrival.declaration)
+    if not newer:
+        return
+    columns = ", ".join(f"{quoted(name)} {target.types[name]}" for name in target.key)
+    await connection.execute(f"CREATE TEMPORARY TABLE {_SPOKEN_FOR} ({columns}) ON COMMIT DROP")
+    for item in newer:
+        await _copy_keys(connection, target, arrival, item)
+    matches = " AND ".join(f"s.{quoted(name)} = k.{quoted(name)}" for name in target.key)
+    await connection.execute(f"DELETE FROM {STAGED} AS s USING {_SPOKEN_FOR} AS k WHERE {matches}")  # noqa: S608  # quoted names
+
+
+async def _copy_keys(
+    connection: Connection, target: Target, arrival: Arrival, newer: NewerObject
+) -> None:
+    where = f"{arrival.declaration.table_schema}.{arrival.declaration.table}"
+    if arrival.fetch is None:
+        raise NewerLoadUnreadable(f"{where}: {newer.key} is newer and there is no lake to read")
+    with tempfile.TemporaryDirectory(prefix="quarry-newer-") as folder:
+        path = Path(folder) / "rows.parquet"
+        try:
+            await arrival.fetch(newer.key, path)
+        except PermanentError as error:
+            raise NewerLoadUnreadable(f"{where}: a newer load's object: {error}") from error
+        if hashlib.sha256(path.read_bytes()).hexdigest() != newer.sha256:
+            raise NewerLoadUnreadable(f"{where}: {newer.key} is not what the newer load read")
+        rows = ParquetRows(path, newer.key)
+        try:
+            into = Into({name: target.types[name] for name in target.key}, _SPOKEN_FOR)
+            await copy_rows(connection, rows, into, None)
+        finally:
+            rows.close()

@@ -1,0 +1,53 @@
+"""`replace`: a new copy of the table is filled aside and takes the place of the old one.
+
+The table is a parent with one partition. Readers of the parent see the old partition until the
+commit that exchanges it; grants, comments, indexes and dependent views belong to the parent and
+stay.
+"""
+
+from dataclasses import replace
+
+from services.loader.arrival import Arrival, Target
+from services.loader.binary_copy import Into, copy_rows
+from services.loader.ledger import Loaded
+from services.loader.migrate import Change, statement
+from services.loader.postgres import Connection
+from services.loader.sql import qualified, short_name
+
+_PARTITIONS = """
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE pn.nspname = $1 AND p.relname = $2
+"""
+
+
+async def fill_anew(
+    connection: Connection, target: Target, arrival: Arrival, change: Change
+) -> Loaded:
+    """Fill a new partition and exchange it for the old one; `change` makes the parent fit.
+
+    The lock that readers feel is taken after the last row has arrived. The new rows are frozen, so
+    that even a reader with an older snapshot sees them and never an empty table.
+    """
+    table = target.table
+    if not table.exists:
+        await connection.execute(statement(table, change, target.key, swappable=True))
+    name = short_name(f"{table.name}_{arrival.declaration.load_id.hex}")
+    new = replace(table, name=name, exists=True)
+    await connection.execute(f"CREATE TABLE {new.sql} (LIKE {table.sql} INCLUDING ALL)")
+    if change.actions:
+        await connection.execute(statement(new, change, target.key))
+    into = Into(target.types, name, table.schema, frozen=True)
+    copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
+    former = await connection.fetch(_PARTITIONS, table.schema, table.name)
+    removed = 0
+    for row in former:
+        old = qualified(row["schema"], row["name"])
+        removed += await connection.fetchval(f"SELECT count(*) FROM {old}")  # noqa: S608  # quoted names
+        await connection.execute(f"DROP TABLE {old}")
+    if change.actions:
+        await connection.execute(statement(table, change, target.key))
+    await connection.execute(f"ALTER TABLE {table.sql} ATTACH PARTITION {new.sql} DEFAULT")
+    return Loaded("loaded", copied, inserted=copied, removed=removed)
