@@ -64,7 +64,8 @@ class Line:
 
 def workload_of(settings: Settings, *, collections_a_year: float, hourly: int) -> Workload:
     """Return the issue's workload: quarters a year, restatements, and hourly incremental loads."""
-    again = settings.schedule.recollect_quarters if settings.schedule else 0
+    schedule = settings.schedule
+    again = schedule.recollect_quarters if schedule and schedule.enabled else 0
     return Workload(
         quarters=collections_a_year / 12 + again, incremental_runs=hourly * HOURS_A_MONTH
     )

@@ -1,25 +1,37 @@
-"""The dev templates, deployed to the emulator: requests by REST and by schedule become commands.
+"""The dev templates, deployed to the emulator: by REST, by schedule and by event, up to the rows.
 
 The functions run from this source tree (`as_deployed.py`), polled for by the emulator's own event
 source mappings. The collector has none here, so that what reaches its queue stays there.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
+import asyncpg
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from infra.deploy import Deployer
-from infra.names import LOCAL_REGION, Names
+from infra.names import LOCAL_REGION, SERVICES, Names
 from infra.templates import template_paths
+from tests.call_report_files import (
+    A_BANK,
+    PANEL_NAME,
+    collect,
+    panel,
+    schedule,
+    schedule_name,
+)
+from tests.fakes import FakeLake
 from tests.infra.as_deployed import for_emulator
 from tests.infra.emulator import Emulator, empty_emulator
 
@@ -56,12 +68,33 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def database(database_server: str) -> str:
+    """URL of a database that stands for Aurora."""
+
+    async def create() -> None:
+        connection = await asyncpg.connect(database_server)
+        await connection.execute("CREATE DATABASE quarry_dev")
+        await connection.close()
+
+    asyncio.run(create())
+    return urlunsplit(urlsplit(database_server)._replace(path="/quarry_dev"))
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Emulator]:
+    """Every stack but `data`, whose parameters are put by hand; services in reverse order."""
     with empty_emulator(tmp_path_factory.mktemp("dev")) as running:
+        for name in ("secret-arn", "client-security-group-id", "subnet-ids"):
+            running.client("ssm").put_parameter(
+                Name=NAMES.parameter("database", name), Value=f"dev-{name}", Type="String"
+            )
         deployer = Deployer(running.client("cloudformation"), poll_seconds=0.02)
-        for part in ("shared", "collector", "generator"):
+        for part in ("shared", *reversed(SERVICES)):
             stack = NAMES.stack(part)
-            template = for_emulator(template_paths("dev")[stack].read_text(), variables={})
+            template = for_emulator(
+                template_paths("dev")[stack].read_text(),
+                variables={"DATABASE_URL": database} if part == "loader" else {},
+            )
             if part == "collector":
                 template = _without_polling(template)
             deployer.carry_out(deployer.plan(stack, template, image_tag="one"))
@@ -153,3 +186,40 @@ def test_a_schedule_that_falls_due_becomes_a_command_for_the_planned_quarter(
 
     assert PLANNED in target["Input"]
     assert command["payload"]["period"] == "2013Q2"
+
+
+async def test_a_complete_folder_becomes_rows(emulator: Emulator, database: str) -> None:
+    files = {
+        PANEL_NAME: panel({37: A_BANK, 242: A_BANK}),
+        schedule_name("RC"): schedule(["RCON2170"], [["37", "1000"], ["242", "2000"]]),
+    }
+    lake = FakeLake(bucket=NAMES.bucket)
+    envelope = await collect(lake, files, run_id="run-dev")
+    for key, data in lake.objects.items():
+        emulator.client("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=data)
+    entry = {
+        "Source": "quarry.collector",
+        "DetailType": "FolderComplete",
+        "Detail": envelope.to_json(),
+        "EventBusName": NAMES.bus,
+    }
+    emulator.client("events").put_events(Entries=[entry])
+
+    assert await _rows_of_rc(database) == [(37, 1000), (242, 2000)]
+
+
+async def _rows_of_rc(database: str) -> list[tuple[int, int]]:
+    connection = await asyncpg.connect(database)
+    try:
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < deadline:
+            if await connection.fetchval("SELECT to_regclass('call_reports.rc')"):
+                rows = await connection.fetch(
+                    "SELECT idrssd, rcon2170 FROM call_reports.rc ORDER BY idrssd"
+                )
+                if rows:
+                    return [tuple(row) for row in rows]
+            await asyncio.sleep(0.2)
+        raise AssertionError("no rows arrived")
+    finally:
+        await connection.close()
