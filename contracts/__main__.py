@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
+from typing import IO
 
 from contracts.compat import Release, check
 from contracts.export import published_files, published_schemas
@@ -77,9 +79,10 @@ def _check(root: Path, revision: str) -> int:
             path.stem: json.loads(path.read_text(encoding="utf-8"))
             for path in (before / _SCHEMAS).glob("*.v*.json")
         }
-        old = Release(schemas, lambda bodies: _read_in(before, bodies), _golden(before))
-        new = Release(published_schemas(), _read_here, _golden(root))
-        findings = check(old, new)
+        with _reader_of(before) as read_there:
+            old = Release(schemas, read_there, _golden(before))
+            new = Release(published_schemas(), _read_here, _golden(root))
+            findings = check(old, new)
     for finding in findings:
         print(f"{finding.verdict.upper().replace('_', ' ')}: {finding.sentence}")  # noqa: T201  # the command's answer
     breaking = sum(finding.verdict == "breaks" for finding in findings)
@@ -114,18 +117,35 @@ def _read_here(bodies: Sequence[tuple[str, str]]) -> list[Reading]:
     return [read(type_name, body) for type_name, body in bodies]
 
 
-def _read_in(tree: Path, bodies: Sequence[tuple[str, str]]) -> list[Reading]:
+@contextmanager
+def _reader_of(tree: Path) -> Iterator[Callable[[Sequence[tuple[str, str]]], list[Reading]]]:
     """Let the code of another tree read, in a process of its own."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "contracts", "read"],
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "contracts", "read"],
         cwd=tree,
         env={"PYTHONDONTWRITEBYTECODE": "1"},
-        input="".join(json.dumps(body) + "\n" for body in bodies),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-    )
-    return [Reading(**json.loads(line)) for line in finished.stdout.splitlines()]
+    ) as process:
+        pipes = process.stdin, process.stdout
+
+        def read_there(bodies: Sequence[tuple[str, str]]) -> list[Reading]:
+            return [_ask(*pipes, body) for body in bodies]
+
+        yield read_there
+
+
+def _ask(question: IO[str] | None, answer: IO[str] | None, body: tuple[str, str]) -> Reading:
+    # One at a time, so that neither side waits for the other to empty a full pipe.
+    if question is None or answer is None:
+        raise ValueError("the process was started without pipes")
+    question.write(json.dumps(body) + "\n")
+    question.flush()
+    line = answer.readline()
+    if not line:
+        raise ValueError(f"the code of the other revision ended while reading {body[1]}")
+    return Reading(**json.loads(line))
 
 
 if __name__ == "__main__":
