@@ -1,27 +1,19 @@
 """Requests that go to the generator queue by themselves, by EventBridge Scheduler."""
 
 import json
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
-from typing import Any
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from contracts import Period
 from infra.names import Names
 from infra.permissions import allow
 from infra.settings import ScheduleSettings
+from infra.timetable import scheduled_requests
 
-# Scheduler puts the planned moment here, so that a replayed message still means its own quarter.
-_PLANNED = "<aws.scheduler.scheduled-time>"
-_NOON = "0 12"
 _LATE_MINUTES = 15
 _RETRY_SECONDS = 6 * 3600
-# Any year that is not a leap year: a quarter's end and the days after it are the same in all.
-_ANY_YEAR = 2025
 
 
 def add_schedules(
@@ -72,24 +64,3 @@ def add_schedules(
                 ),
             ),
         )
-
-
-def scheduled_requests(
-    schedule: ScheduleSettings,
-) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield name, schedule expression and generator request of each schedule."""
-    reports = {"dataset": "call_reports", "as_of": _PLANNED}
-    for quarter in range(1, 5):
-        due = Period(_ANY_YEAR, quarter).end + timedelta(days=schedule.days_after_quarter_end)
-        yield (
-            f"call-reports-q{quarter}",
-            f"cron({_NOON} {due.day} {due.month} ? *)",
-            reports | {"last_quarters": 1},
-        )
-    yield (
-        "call-reports-restatements",
-        f"cron({_NOON} 1 * ? *)",
-        reports | {"last_quarters": schedule.recollect_quarters},
-    )
-    for dataset, minutes in schedule.incremental.items():
-        yield f"incremental-{dataset}", f"rate({minutes} minutes)", {"dataset": dataset}

@@ -150,8 +150,13 @@ def with_collector_task(settings: Settings) -> Settings:
     return replace(settings, services=services)
 
 
-def _function_services(*, scale: int) -> dict[Service, ServiceSettings]:
-    """Services as they run on AWS; `scale` multiplies how many run side by side."""
+def _function_services(
+    *, scale: int, loader_reserved: int | None
+) -> dict[Service, ServiceSettings]:
+    """Services as they run on AWS; `scale` multiplies how many run side by side.
+
+    A new account may not reserve concurrency at all, so dev does without.
+    """
     collector = FunctionSettings(
         memory_mb=2048, timeout_seconds=900, batch_size=1, max_concurrency=2, tmp_mb=4096
     )
@@ -187,7 +192,7 @@ def _function_services(*, scale: int) -> dict[Service, ServiceSettings]:
                 timeout_seconds=300,
                 batch_size=1,
                 max_concurrency=4 * scale,
-                reserved_concurrency=8 * scale,
+                reserved_concurrency=loader_reserved,
                 tmp_mb=2048,
             ),
         ),
@@ -216,7 +221,7 @@ _SETTINGS: dict[Environment, Settings] = {
         env="dev",
         account=None,
         region=None,
-        services=_function_services(scale=1),
+        services=_function_services(scale=1, loader_reserved=None),
         database=DatabaseSettings(
             min_acu=0,
             max_acu=2,
@@ -237,7 +242,7 @@ _SETTINGS: dict[Environment, Settings] = {
         env="prod",
         account=None,
         region=None,
-        services=_function_services(scale=2),
+        services=_function_services(scale=2, loader_reserved=16),
         database=DatabaseSettings(
             min_acu=0,
             max_acu=8,
