@@ -1,6 +1,7 @@
 """How each part is doing: process, memory, and the last error it wrote."""
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -57,17 +58,17 @@ def inspect_parts(home: Home, state: StackState) -> list[PartStatus]:
                 children_bytes=sum(
                     _rss(process) for process in family if process.pid != record.pid
                 ),
-                last_error=last_error(home, part),
+                last_error=last_error(home, part, record.log_offset),
             )
         )
     return found
 
 
-def last_error(home: Home, part: PartName) -> str | None:
-    """Return the newest error line of the part's log, shortened to its event and reason."""
+def last_error(home: Home, part: PartName, since: int) -> str | None:
+    """Return the newest error line since byte `since` of the part's log, shortened."""
     try:
         with home.log_of(part).open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - _TAIL_BYTES))
+            log.seek(max(since, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None

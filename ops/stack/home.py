@@ -27,6 +27,7 @@ class PartRecord(Contract):
     port: int | None = None
     started_at: AwareDatetime
     fingerprint: str
+    log_offset: int = Field(default=0, description="Where in its log this start begins.")
 
 
 class StackState(Contract):

@@ -68,6 +68,7 @@ class Starting:
             port=self.program.port,
             started_at=self.started_at,
             fingerprint=self.program.fingerprint,
+            log_offset=self.log_offset,
         )
 
     def wait_until_ready(self) -> None:

@@ -12,7 +12,7 @@ from infra.names import ENVIRONMENTS, Environment, Names
 from infra.rules import faults_of
 from infra.template import Template
 from infra.templates import template_paths
-from ops.cli import app
+from ops.cli import build_app
 from ops.doctor import drift, examine_committed
 
 Document = dict[str, Any]
@@ -164,7 +164,7 @@ def test_a_stack_that_is_not_deployed_is_drift() -> None:
 
 
 def test_the_command_explains_each_finding_and_ends_well_without_an_error() -> None:
-    answer = CliRunner().invoke(app, ["doctor", "--env", "prod"])
+    answer = CliRunner().invoke(build_app(), ["doctor", "--env", "prod"])
 
     assert answer.exit_code == 0
     assert "alarm address: quarry-prod@example.com in Quarry-Shared-prod" in answer.output
@@ -172,6 +172,6 @@ def test_the_command_explains_each_finding_and_ends_well_without_an_error() -> N
 
 
 def test_the_command_prints_one_json_document() -> None:
-    answer = CliRunner().invoke(app, ["doctor", "--env", "dev", "--json"])
+    answer = CliRunner().invoke(build_app(), ["doctor", "--env", "dev", "--json"])
 
     assert [fault["rule"] for fault in json.loads(answer.output)] == ["alarm address"]
