@@ -36,6 +36,7 @@ from tests.infra.as_deployed import for_emulator
 from tests.infra.emulator import Emulator, empty_emulator
 
 NAMES = Names("dev")
+PARTS = ("shared", *reversed(SERVICES))
 _WAIT_SECONDS = 60
 PLANNED = "2013-08-15T12:00:00Z"
 REQUEST = {
@@ -89,16 +90,18 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterato
                 Name=NAMES.parameter("database", name), Value=f"dev-{name}", Type="String"
             )
         deployer = Deployer(running.client("cloudformation"), poll_seconds=0.02)
-        for part in ("shared", *reversed(SERVICES)):
-            stack = NAMES.stack(part)
-            template = for_emulator(
-                template_paths("dev")[stack].read_text(),
-                variables={"DATABASE_URL": database} if part == "loader" else {},
-            )
-            if part == "collector":
-                template = _without_polling(template)
-            deployer.carry_out(deployer.plan(stack, template, image_tag="one"))
+        for part in PARTS:
+            plan = deployer.plan(NAMES.stack(part), _template(part, database), image_tag="one")
+            deployer.carry_out(plan)
         yield running
+
+
+def _template(part: str, database: str) -> str:
+    template = for_emulator(
+        template_paths("dev")[NAMES.stack(part)].read_text(),
+        variables={"DATABASE_URL": database} if part == "loader" else {},
+    )
+    return _without_polling(template) if part == "collector" else template
 
 
 def _without_polling(template: str) -> str:
@@ -223,3 +226,36 @@ async def _rows_of_rc(database: str) -> list[tuple[int, int]]:
         raise AssertionError("no rows arrived")
     finally:
         await connection.close()
+
+
+def test_redeploying_one_service_leaves_the_functions_of_the_others_alone(
+    emulator: Emulator, database: str
+) -> None:
+    functions = emulator.client("lambda")
+    names = [NAMES.function(service) for service in SERVICES]
+    before = {name: functions.get_function_configuration(FunctionName=name) for name in names}
+    template = _template("processor", database).replace('"MemorySize": 3008', '"MemorySize": 4096')
+
+    deployer = Deployer(emulator.client("cloudformation"), poll_seconds=0.02)
+    plan = deployer.plan(NAMES.stack("processor"), template, image_tag=None)
+    deployer.carry_out(plan)
+
+    after = {name: functions.get_function_configuration(FunctionName=name) for name in names}
+    changed = {name for name in names if after[name]["RevisionId"] != before[name]["RevisionId"]}
+    assert changed == {"quarry-dev-processor"}
+    assert after["quarry-dev-processor"]["MemorySize"] == 4096
+
+
+def test_taking_everything_down_leaves_nothing_behind(emulator: Emulator) -> None:
+    deployer = Deployer(emulator.client("cloudformation"), poll_seconds=0.02)
+    bucket = emulator.client("s3").list_objects_v2(Bucket=NAMES.bucket)
+    for item in bucket.get("Contents", []):
+        emulator.client("s3").delete_object(Bucket=NAMES.bucket, Key=item["Key"])
+    for part in SERVICES:
+        deployer.remove(NAMES.stack(part))
+    deployer.remove(NAMES.stack("shared"))
+
+    assert emulator.client("sqs").list_queues().get("QueueUrls", []) == []
+    assert emulator.client("lambda").list_functions()["Functions"] == []
+    assert emulator.client("s3").list_buckets()["Buckets"] == []
+    assert emulator.client("dynamodb").list_tables()["TableNames"] == []
