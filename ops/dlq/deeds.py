@@ -202,7 +202,9 @@ async def _run(
     progress: Progress,
     entry: AuditEntry | None = None,
 ) -> Result:
-    execution = Execution(action.action_id, bench.journal, bench.queues, pace, progress)
+    execution = Execution(
+        action.action_id, bench.journal, bench.queues, pace, progress, bench.lease_seconds
+    )
     origins = await bench.origins()
     items = bench.journal.items(action.action_id)
     used = {item.queue for item in items}

@@ -1,14 +1,17 @@
 """Which messages are meant: every condition given must hold."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
 from ops.dlq.message import ParkedMessage
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class InvalidFilter(ValueError):
@@ -57,6 +60,22 @@ def select(messages: Iterable[ParkedMessage], wanted: Filter) -> list[ParkedMess
         for message in messages
         if _fits(message, wanted) and (expression is None or _holds(expression, message))
     ]
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read `90m`, `12h` or `3d` as that long before `now`, anything else as an ISO time.
+
+    Raises:
+        InvalidFilter: neither.
+    """
+    span = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if span is not None:
+        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidFilter(f"{text!r} is no time; write 12h, 3d or 2026-11-21T09:00") from error
+    return found if found.tzinfo else found.astimezone()
 
 
 def _compiled(where: str | None) -> Any:

@@ -40,8 +40,8 @@ class Group:
         """Count messages per slice of the last `span`; older ones belong to the first slice."""
         counts = [0] * buckets
         for message in self.messages:
-            age = (now - message.parked_at) / span
-            counts[min(buckets - 1, max(0, int((1 - age) * buckets)))] += 1
+            slices_ago = (now - message.parked_at) // (span / buckets)
+            counts[buckets - 1 - min(buckets - 1, max(0, slices_ago))] += 1
         return counts
 
 

@@ -94,9 +94,14 @@ class DeadLetterQueues(Protocol):
 
 
 class SqsDeadLetters:
-    """Dead-letter queues of one environment. Addresses are looked up once per queue."""
+    """Dead-letter queues of one environment. Addresses are looked up once per queue.
 
-    def __init__(self, sqs: "SQSClient", names: Names) -> None:
+    `poll_seconds` is how long the last receive of a look waits: a long poll asks every SQS server,
+    a short one only some, so that an empty answer to it means little.
+    """
+
+    def __init__(self, sqs: "SQSClient", names: Names, *, poll_seconds: int = 1) -> None:
+        self._poll_seconds = poll_seconds
         self._sqs = sqs
         self._names = names
         self._urls: dict[str, str] = {}
@@ -134,11 +139,10 @@ class SqsDeadLetters:
         held: dict[str, Held] = {}
         started = monotonic()
         while monotonic() - started < seconds / 2:
-            # A long poll asks every SQS server; a short one a sample, so that empty means little.
-            wait = 0 if len(held) < depth.waiting else 1
+            wait = 0 if len(held) < depth.waiting else self._poll_seconds
             batch = await self._receive(url, seconds=seconds, wait=wait)
-            if not batch and not wait:
-                batch = await self._receive(url, seconds=seconds, wait=1)
+            if not batch and wait < self._poll_seconds:
+                batch = await self._receive(url, seconds=seconds, wait=self._poll_seconds)
             if not batch:
                 break
             for raw in batch:

@@ -17,8 +17,6 @@ from ops.dlq.message import Origin
 from ops.dlq.queues import DeadLetterQueues
 
 _BATCH = 10
-# Time for one send, one journal entry and one delete.
-_LEASE_SECONDS = 120
 _LONGEST_HOLD_SECONDS = 43_200
 
 
@@ -41,13 +39,17 @@ class Pace:
 
 @dataclass(frozen=True)
 class Execution:
-    """One action under way: where from, how fast, who is told of progress."""
+    """One action under way: where from, how fast, who is told of progress.
+
+    `lease_seconds` is time enough for one send, one journal entry and one delete.
+    """
 
     action_id: str
     journal: Journal
     queues: DeadLetterQueues
     pace: Pace
     progress: Callable[[Tally], None] = lambda _: None
+    lease_seconds: int = 120
 
     async def run(self, origins: Sequence[Origin]) -> Tally:
         """Work through every open item and say what became of all of them.
@@ -103,7 +105,7 @@ class Execution:
         strangers: list[str] = []
         if missing:
             seconds = min(
-                _LONGEST_HOLD_SECONDS, _LEASE_SECONDS + int(len(items) / self.pace.per_second)
+                _LONGEST_HOLD_SECONDS, self.lease_seconds + int(len(items) / self.pace.per_second)
             )
             held = await self.queues.hold(origin, seconds=seconds)
             for one in held:
@@ -173,7 +175,7 @@ class Execution:
     async def _extend(self, queue: str, receipts: Sequence[str]) -> set[str]:
         if not receipts:
             return set()
-        return await self.queues.extend(queue, receipts, seconds=_LEASE_SECONDS)
+        return await self.queues.extend(queue, receipts, seconds=self.lease_seconds)
 
     def _mark(
         self,

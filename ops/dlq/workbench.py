@@ -27,7 +27,10 @@ class Busy(RuntimeError):
 
 @dataclass(frozen=True)
 class Workbench:
-    """One environment's dead-letter queues, with the local store beside them."""
+    """One environment's dead-letter queues, with the local store beside them.
+
+    `lease_seconds` is how long a message in hand is kept from others, renewed before each send.
+    """
 
     env: str
     who: str
@@ -38,6 +41,7 @@ class Workbench:
     audit: AuditTrail
     foresight: Foresight | None
     lock: Path
+    lease_seconds: int = 120
 
     async def look(self, *, max_age: timedelta = timedelta(0)) -> list[Look]:
         """Look into every queue that was not looked into within `max_age`."""
