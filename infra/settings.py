@@ -158,7 +158,7 @@ def _function_services(
     A new account may not reserve concurrency at all, so dev does without.
     """
     collector = FunctionSettings(
-        memory_mb=2048, timeout_seconds=900, batch_size=1, max_concurrency=2, tmp_mb=4096
+        memory_mb=2048, timeout_seconds=900, batch_size=1, max_concurrency=2, tmp_mb=6144
     )
     return {
         "generator": ServiceSettings(

@@ -1,4 +1,5 @@
 from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.collector_task import add_task
@@ -25,9 +26,20 @@ class CollectorStack(Stack):
                 *read_lake(names, "raw"),
                 *write_lake(names, "raw"),
                 publish(names),
+                _take_turns(names),
             ],
-            variables={"QUARRY_FETCHER": "browser"},
+            # Waiting for a turn at the source and the download fit in one invocation together.
+            variables={"QUARRY_FETCHER": "browser", "QUARRY_PATIENCE_SECONDS": "240"},
         )
         task = settings.services["collector"].task
         if task:
             add_task(self, service=service, task=task, names=names, settings=settings)
+
+
+def _take_turns(names: Names) -> iam.PolicyStatement:
+    """Return the right to change the run log's items about hosts, and no others."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:UpdateItem"],
+        resources=[names.arn("dynamodb", f"table/{names.runs_table}")],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["host#*"]}},
+    )

@@ -61,6 +61,7 @@ _MAY: Mapping[str, Permissions] = {
         ("s3:ListBucket", _LAKE),
         ("s3:PutObject", f"{_LAKE}/raw/*"),
         ("s3:AbortMultipartUpload", f"{_LAKE}/raw/*"),
+        ("dynamodb:UpdateItem", _arn("dynamodb", "table/quarry-prod-runs")),
         _PUBLISH,
     },
     "processor": _works_on(
@@ -168,3 +169,16 @@ def test_only_api_gateways_log_role_has_a_managed_policy(committed: Committed) -
     assert managed == {
         "arn:{Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
     }
+
+
+def test_the_collector_may_change_nothing_of_the_run_log_but_turns_at_hosts(
+    committed: Committed,
+) -> None:
+    template = committed["prod"][Names("prod").stack("collector")]
+    conditions = [
+        statement["Condition"]
+        for statement in template.statements(_function_role(template, "quarry-prod-collector"))
+        if statement["Action"] == "dynamodb:UpdateItem"
+    ]
+
+    assert conditions == [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["host#*"]}}]
