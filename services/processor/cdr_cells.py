@@ -38,8 +38,11 @@ def split_cells(source: SourceText, text_column: str | None = None) -> Cells:
     `text_column` names the only text column: surplus tabs in a record can then only belong to
     its text, and are kept there.
     """
+    tabs, end = _shape(source)
     wrong = {
-        row for row, record in enumerate(source.records, 1) if not _has_every_field(source, record)
+        row
+        for row, record in enumerate(source.records, 1)
+        if record.count(b"\t") != tabs or not record.endswith(end)
     }
     with_nul = {row for row, record in enumerate(source.records, 1) if b"\x00" in record}
     stand_ins, repaired = dict(source.stand_ins), dict[int, bytes]()
@@ -54,23 +57,24 @@ def split_cells(source: SourceText, text_column: str | None = None) -> Cells:
     return Cells(source, _read(source, records, rows), misfits, len(repaired), stand_ins)
 
 
-def _has_every_field(source: SourceText, record: bytes) -> bool:
+def _shape(source: SourceText) -> tuple[int, bytes]:
+    """Return how many tabs a record has, and what it ends in."""
     header = source.header
-    tabs = len(header.columns) + header.trailing_tab
-    return record.count(b"\t") == tabs and (not header.trailing_tab or record.endswith(b"\t"))
+    return len(header.columns) + header.trailing_tab, b"\t" if header.trailing_tab else b""
 
 
 def _with_tabs_in_text(
     source: SourceText, rows: Iterable[int], text_column: str, tab: bytes
 ) -> dict[int, bytes]:
     start = source.header.columns.index(text_column) + 1
+    tabs, end = _shape(source)
     repaired: dict[int, bytes] = {}
     for row in rows:
         fields = source.records[row - 1].split(b"\t")
-        surplus = len(fields) - 1 - len(source.header.columns) - source.header.trailing_tab
+        surplus = len(fields) - 1 - tabs
         stop = start + surplus + 1
         joined = b"\t".join([*fields[:start], tab.join(fields[start:stop]), *fields[stop:]])
-        if surplus > 0 and _has_every_field(source, joined):
+        if surplus > 0 and joined.endswith(end):
             repaired[row] = joined
     return repaired
 

@@ -29,7 +29,6 @@ def order_load(
         table_schema=dataset.table_schema,
         table=table.name,
         period=event.period,
-        period_end=event.period.end if event.period else None,
         mode=dataset.mode,
         key=table.key,
         object=S3Object(bucket=bucket, key=key, bytes=parquet.bytes, sha256=parquet.sha256),
