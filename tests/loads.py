@@ -12,9 +12,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
 from contracts import Envelope, LoadMode, LoadTable, Period, S3Object
 from contracts.fingerprint import schema_fingerprint
-from services.loader.exactly_once import Limits, load_parquet
+from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded, Provenance
 from services.loader.postgres import Connection
+from services.loader.table_lock import Limits
 
 FIRST = datetime(2013, 5, 1, tzinfo=UTC)
 PROVENANCE = Provenance(uuid5(NAMESPACE_URL, "message"), "run-1", "test")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import LoadTable
@@ -15,19 +14,10 @@ from services.loader.modes import bring_in, primary_key
 from services.loader.parquet import ParquetRows
 from services.loader.postgres import Connection, DuplicateKey, postgres_errors
 from services.loader.sql import lock_key, quoted
+from services.loader.table_lock import Limits, take_turn
 from shared.errors import InvalidRequest
 
 _PERIOD = "period_end"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one load may take of the database; the times are seconds."""
-
-    lock_seconds: float = 30
-    statement_seconds: float = 900
-    idle_seconds: float = 60
-    may_migrate: bool = True
 
 
 async def load_parquet(
@@ -90,7 +80,7 @@ async def _load_once(
 ) -> Loaded:
     await _ensure_schema(connection, declaration.table_schema, allowed=limits.may_migrate)
     async with connection.transaction():
-        await connection.execute(_opening(declaration, limits))
+        await take_turn(connection, declaration.table_schema, declaration.table, limits)
         moment = await connection.fetchval("SELECT clock_timestamp()")
         done = await ledger.recorded(connection, declaration.load_id)
         if done is not None:
@@ -111,18 +101,6 @@ async def _load_once(
             connection, declaration, provenance, loaded, moment=moment, seconds=elapsed()
         )
         return loaded
-
-
-def _opening(declaration: LoadTable, limits: Limits) -> str:
-    """Set the limits and wait for the table's turn, in one round trip."""
-    settings = {
-        "lock_timeout": limits.lock_seconds,
-        "statement_timeout": limits.statement_seconds,
-        "idle_in_transaction_session_timeout": limits.idle_seconds,
-    }
-    lines = [f"SET LOCAL {name} = {round(value * 1000)}" for name, value in settings.items()]
-    key = lock_key(declaration.table_schema, declaration.table)
-    return "; ".join([*lines, f"SELECT pg_advisory_xact_lock({key})"])
 
 
 def _check(declaration: LoadTable) -> None:

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from contracts import Envelope, LoadComplete, LoadTable
 from services.loader import ledger
-from services.loader.exactly_once import Limits, load_parquet
+from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded, Provenance
 from services.loader.postgres import Database
+from services.loader.table_lock import Limits
 from shared.consumer import Done
 from shared.errors import ManifestMismatch, QuarryError
 from shared.log import log

@@ -9,10 +9,10 @@ import aioboto3
 
 from contracts import Envelope, LoadComplete, LoadTable
 from services.loader import credentials, ledger
-from services.loader.exactly_once import Limits
 from services.loader.load import load
 from services.loader.postgres import Database, ReadAccess
 from services.loader.settings import LoaderSettings
+from services.loader.table_lock import Limits
 from shared.aws import open_clients
 from shared.consumer import Consumer, only
 from shared.errors import InvalidRequest
