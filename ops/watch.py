@@ -17,9 +17,10 @@ Outcome = Literal["finished", "parked", "stalled", "timeout"]
 
 _POLL_SECONDS = 0.4
 _LOOK_AT_QUEUES_EVERY_SECONDS = 2.0
-# AWS counts messages approximately and with delay; the emulator counts exactly.
 _UNREACHED_SECONDS = 15.0
-_IDLE_SECONDS = {True: 10.0, False: 90.0}
+# AWS counts messages approximately and with delay; the emulator counts exactly.
+_IDLE_SECONDS_ON_AWS = 90.0
+_IDLE_SECONDS_LOCALLY = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Ended:
 class Watch:
     """One run being followed. `parked_before` are the messages in the DLQs when it began.
 
-    `dead_parts` names local processes that do not run; on AWS there are none to look at.
+    `dead_parts` names local processes that do not run; on AWS there are none to look at. A run
+    with work missing is stalled when all queues have been empty for `idle_seconds`.
     """
 
     target: Target
@@ -43,6 +45,7 @@ class Watch:
     run_id: str
     parked_before: int
     dead_parts: Callable[[], Sequence[str]]
+    idle_seconds: float
     _quiet_since: float = 0
     _looked: float = 0
 
@@ -85,7 +88,7 @@ class Watch:
             self._quiet_since = now
         if dead := self._not_running():
             return dead
-        if now - self._quiet_since < _IDLE_SECONDS[self.target.endpoint_url is not None]:
+        if now - self._quiet_since < self.idle_seconds:
             return None
         new = sum(depth.parked for depth in depths.values()) - self.parked_before
         where = [
@@ -117,7 +120,16 @@ def _missing(progress: RunProgress) -> str:
     return "the generator has not finished"
 
 
-async def count_parked(clients: Clients, target: Target) -> int:
-    """Return how many messages lie in all dead-letter queues."""
+async def begin_watch(
+    target: Target, clients: Clients, run_id: str, dead_parts: Callable[[], Sequence[str]]
+) -> Watch:
+    """Return a watch for a run that is about to be sent."""
     depths = await read_depths(clients.sqs, target)
-    return sum(depth.parked for depth in depths.values())
+    return Watch(
+        target=target,
+        clients=clients,
+        run_id=run_id,
+        parked_before=sum(depth.parked for depth in depths.values()),
+        dead_parts=dead_parts,
+        idle_seconds=_IDLE_SECONDS_LOCALLY if target.endpoint_url else _IDLE_SECONDS_ON_AWS,
+    )

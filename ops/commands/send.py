@@ -18,7 +18,7 @@ from ops.screen import err, out
 from ops.stack.home import find_home
 from ops.stack.running import dead_parts
 from ops.target import Target, find_target
-from ops.watch import Ended, Watch, count_parked
+from ops.watch import Ended, begin_watch
 from shared.send import send_batch
 
 _INTERRUPTED = 130
@@ -96,7 +96,7 @@ async def send_request(
 ) -> Sent:
     """Send the request and, when asked to, follow its run with the progress on the screen."""
     async with target.clients() as clients:
-        parked_before = await count_parked(clients, target)
+        watch = await begin_watch(target, clients, run_id, _dead_parts(target))
         envelope = Envelope[GenerateRequest].wrap(
             request, run_id=run_id, trace=None, sent_at=datetime.now(UTC)
         )
@@ -104,7 +104,6 @@ async def send_request(
         await send_batch(clients.sqs, queue, [(envelope, None)])
         if not wait:
             return Sent(run_id, None)
-        watch = Watch(target, clients, run_id, parked_before, _dead_parts(target))
         with progress_shown() as show:
             return Sent(run_id, await watch.follow(show, timeout_seconds=timeout_seconds))
 
