@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from contracts.messages import Payload
 from contracts.model import Contract
+from contracts.upcast import upcast, versions_of
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 PayloadT = TypeVar("PayloadT", bound=Payload)
@@ -61,7 +62,7 @@ class Envelope(Contract, Generic[PayloadT]):
 
 
 def open_envelope(body: str, payload_type: type[PayloadT]) -> Envelope[PayloadT]:
-    """Parse a body that must carry `payload_type`.
+    """Parse a body that must carry `payload_type`; an older version is brought up to it.
 
     Raises:
         InvalidMessage: not JSON, not an envelope, another type or version, or a wrong field;
@@ -69,16 +70,28 @@ def open_envelope(body: str, payload_type: type[PayloadT]) -> Envelope[PayloadT]
     """
     document = _load_object(body)
     found = (document.get("type"), document.get("version"))
-    expected = (payload_type.type, payload_type.version)
-    if found != expected:
-        raise InvalidMessage(
-            f"this queue reads {expected[0]} version {expected[1]}, "
-            f"the message says type {found[0]!r} version {found[1]!r}"
-        )
-    try:
-        return Envelope[payload_type].model_validate_json(body)  # type: ignore[valid-type]  # runtime generic
-    except ValidationError as error:
-        raise InvalidMessage(_explain(error)) from error
+    for version in versions_of(payload_type):
+        if found == (version.type, version.version):
+            try:
+                envelope = Envelope[version].model_validate_json(body)  # type: ignore[valid-type]  # runtime generic
+                return _as_newest(envelope, payload_type)
+            except ValidationError as error:
+                raise InvalidMessage(_explain(error)) from error
+    readable = " or ".join(str(version.version) for version in versions_of(payload_type))
+    raise InvalidMessage(
+        f"this queue reads {payload_type.type} version {readable}, "
+        f"the message says type {found[0]!r} version {found[1]!r}"
+    )
+
+
+def _as_newest(envelope: Envelope[Any], payload_type: type[PayloadT]) -> Envelope[PayloadT]:
+    if type(envelope.payload) is payload_type:
+        return envelope
+    payload = upcast(envelope.payload)
+    if not isinstance(payload, payload_type):
+        raise TypeError(f"no upcaster leads to {payload_type.__name__}")
+    renewed = {"version": payload_type.version, "payload": payload}
+    return Envelope[payload_type].model_validate(dict(envelope) | renewed)  # type: ignore[valid-type]  # runtime generic
 
 
 def open_request(body: str, payload_type: type[PayloadT], *, message_id: str) -> Envelope[PayloadT]:

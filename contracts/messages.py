@@ -167,10 +167,8 @@ class LoadTable(TablePayload):
     """
 
     type: ClassVar[str] = "LoadTable"
+    version: ClassVar[int] = 2
 
-    period_end: date | None = Field(
-        default=None, description="Last day of the period.", examples=["2013-03-31"]
-    )
     mode: LoadMode = Field(description="What happens to rows that are there already.")
     key: tuple[Identifier, ...] = Field(
         default=(), description="Columns that identify a row.", examples=[["idrssd", "period_end"]]
@@ -187,6 +185,11 @@ class LoadTable(TablePayload):
         description="When the rows were collected; orders loads of one table and period.",
         examples=["2026-11-21T09:00:00Z"],
     )
+
+    @property
+    def period_end(self) -> date | None:
+        """The last day of the period, by which rows know their quarter."""
+        return self.period.end if self.period else None
 
 
 LoadOutcome = Literal["loaded", "already_loaded", "unchanged", "superseded"]

@@ -28,6 +28,7 @@ from contracts import (
 from contracts.compat import Release, Verdict, check
 from contracts.export import message_schema, schema_name
 from contracts.reading import Reading, read_message
+from contracts.upcast import LoadTableV1
 
 Model = type[Payload]
 Digits = tuple[Any, Any]
@@ -247,8 +248,8 @@ TYPES = [
     ),
     mutation(
         "a day becomes a moment",
-        LoadTable,
-        changed(LoadTable, period_end=(AwareDatetime | None, None)),
+        LoadTableV1,
+        changed(LoadTableV1, period_end=(AwareDatetime | None, None)),
         "breaks",
         "a value is refused (payload.period_end",
     ),
