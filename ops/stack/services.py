@@ -58,15 +58,27 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
     ]
 
 
-def portal_program(port: int, zips: Path | None, banks: int | None) -> Program:
-    """Return the stand-in for the regulator's site, with real zips or generated quarters."""
+def portal_program(port: int, zips: Path | None, banks: int | None, cache: Path) -> Program:
+    """Return the stand-in for the regulator's site, with real zips or generated quarters.
+
+    Generated quarters are kept in `cache`, so that each is made once.
+    """
     served = (
         *(("--zips", str(zips)) if zips else ()),
         *(("--banks", str(banks)) if banks else ()),
     )
     return Program(
         part="portal",
-        command=(sys.executable, "-m", "ops.portal", "--port", str(port), *served),
+        command=(
+            sys.executable,
+            "-m",
+            "ops.portal",
+            "--port",
+            str(port),
+            "--cache",
+            str(cache),
+            *served,
+        ),
         variables={},
         ready=lambda _said: _listens(port),
         responds=lambda: _listens(port),

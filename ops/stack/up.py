@@ -213,7 +213,7 @@ def _start_workers(
         bringing.remember(zips=None, banks=options.banks)
     if not has_browser():
         bringing.say("no chromium and chromedriver here: the collector uses plain HTTP")
-    port = bringing.port_for("portal")
-    bringing.start(portal_program(port, bringing.state.zips, bringing.state.banks))
+    state, port = bringing.state, bringing.port_for("portal")
+    bringing.start(portal_program(port, state.zips, state.banks, bringing.home.data / "quarters"))
     for program in service_programs(endpoint_url, database_url, portal_url(port)):
         bringing.start(program)
