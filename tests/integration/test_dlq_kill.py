@@ -122,13 +122,13 @@ def test_killed_at_every_step_a_replay_loses_nothing_and_doubles_nothing(
         assert max(to_collector.values()) <= 2, place
 
 
-def test_two_hundred_messages_survive_five_kills(
+def test_two_hundred_messages_survive_three_kills(
     victim: Victim, queues: Queues, tmp_path: Path
 ) -> None:
     messages = parked_messages(200)
     park(queues.sqs, messages)
 
-    for step in (9, 14, 23, 31, 18):
+    for step in (9, 23, 31):
         assert victim.run(tmp_path, step)["signal"] == SIGKILL
     victim.run_to_the_end(tmp_path)
 
