@@ -7,8 +7,8 @@ from aws_cdk import App, Aws, BootstraplessSynthesizer, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.findings import VALIDATION_REPORT
-from infra.names import ENVIRONMENTS, Names
-from infra.settings import Settings, settings_for, with_collector_task
+from infra.names import Names
+from infra.settings import EDITIONS, Settings, settings_for
 from infra.stacks.collector import CollectorStack
 from infra.stacks.data import DataStack
 from infra.stacks.generator import GeneratorStack
@@ -42,18 +42,15 @@ def build_app(settings: Settings, out: Path) -> App:
 
 
 def main() -> None:
-    """Synthesise environments, each into a folder of its name under `--out`."""
+    """Synthesise editions, each into a folder of its name under `--out`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--env", choices=ENVIRONMENTS, action="append", required=True)
+    parser.add_argument("--edition", choices=EDITIONS, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rules", action="store_true", help="check cdk-nag's AwsSolutions too")
-    parser.add_argument("--collector-task", action="store_true", help="Fargate, no function")
     arguments = parser.parse_args()
-    for env in arguments.env:
-        settings = settings_for(env)
-        if arguments.collector_task:
-            settings = with_collector_task(settings)
-        _synthesise(build_app(settings, arguments.out / env), rules=arguments.rules)
+    for edition in arguments.edition:
+        app = build_app(settings_for(edition), arguments.out / edition)
+        _synthesise(app, rules=arguments.rules)
 
 
 def _synthesise(app: App, *, rules: bool) -> None:

@@ -2,8 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from infra.names import LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
+from infra.names import ENVIRONMENTS, LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
+
+Edition = Environment | Literal["prod-collector-task"]
+"""An environment, or a variant that is synthesised and checked but not committed."""
+
+EDITIONS: tuple[Edition, ...] = (*ENVIRONMENTS, "prod-collector-task")
 
 VISIBILITY_FACTOR = 6
 """AWS asks for a visibility timeout of at least six function timeouts, so that throttled
@@ -133,9 +139,11 @@ class Settings:
     clean_expires_after_days: int = 30
 
 
-def settings_for(env: Environment) -> Settings:
-    """Return the settings of an environment."""
-    return _SETTINGS[env]
+def settings_for(edition: Edition) -> Settings:
+    """Return the settings of an environment, or of a variant of one."""
+    if edition == "prod-collector-task":
+        return with_collector_task(_SETTINGS["prod"])
+    return _SETTINGS[edition]
 
 
 def with_collector_task(settings: Settings) -> Settings:

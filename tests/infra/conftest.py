@@ -1,4 +1,4 @@
-"""Synthesis takes seconds, so each environment is synthesised once and read by every test."""
+"""The committed templates, read once; `test_synthesis.py` proves that they are fresh."""
 
 import json
 from collections.abc import Mapping
@@ -6,20 +6,13 @@ from collections.abc import Mapping
 import pytest
 
 from infra.names import ENVIRONMENTS, Environment
-from infra.synth import Synthesis, synthesise
 from infra.template import Template
 from infra.templates import template_paths
 
 
 @pytest.fixture(scope="session")
-def fresh() -> Mapping[Environment, Synthesis]:
-    """Every environment as the app makes it now, with what the rule packs say."""
-    return synthesise(*ENVIRONMENTS, rules=True)
-
-
-@pytest.fixture(scope="session")
 def committed() -> Mapping[Environment, Mapping[str, Template]]:
-    """Environment -> stack name -> committed template; `test_templates` proves them fresh."""
+    """Environment -> stack name -> committed template."""
     return {
         env: {
             name: Template(name, json.loads(path.read_text()))

@@ -5,20 +5,9 @@ from typing import Any
 import pytest
 
 from infra.names import ENVIRONMENTS, SERVICES, Environment, Names, is_fifo
-from infra.synth import Synthesis
 from infra.template import Template
-from infra.templates import template_paths
 
 Committed = Mapping[Environment, Mapping[str, Template]]
-
-
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_committed_templates_are_what_the_app_makes(
-    env: Environment, fresh: Mapping[Environment, Synthesis]
-) -> None:
-    assert {name: path.read_text() for name, path in template_paths(env).items()} == dict(
-        fresh[env].templates
-    )
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

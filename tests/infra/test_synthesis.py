@@ -1,0 +1,97 @@
+"""Everything that is asked of a fresh synthesis, in one file: it is made once, in seconds."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from infra.findings import accepted, accepted_for_task, findings_of
+from infra.names import ENVIRONMENTS, Environment
+from infra.settings import EDITIONS, Edition
+from infra.synth import Synthesis, drift, synthesise
+from infra.template import Template
+from infra.templates import template_paths
+
+Fresh = Mapping[Edition, Synthesis]
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Fresh:
+    """Every edition as the app makes it now, with what the rule packs say."""
+    return synthesise(*EDITIONS, rules=True)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_committed_templates_are_what_the_app_makes(env: Environment, fresh: Fresh) -> None:
+    assert drift(env, fresh[env].templates) == ""
+
+
+def test_a_changed_template_is_shown_as_a_difference() -> None:
+    committed = {name: path.read_text() for name, path in template_paths("local").items()}
+    stack = "Quarry-Loader-local"
+    fresh = committed | {stack: committed[stack].replace('"VisibilityTimeout": 30', "?")}
+
+    assert '-    "VisibilityTimeout": 30\n+    ?\n' in drift("local", fresh)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_cdk_nag_and_cdk_validation_find_only_what_is_explained(
+    env: Environment, fresh: Fresh
+) -> None:
+    assert findings_of(fresh[env].report) == set(accepted(env))
+
+
+def test_the_collector_as_a_task_adds_only_explained_findings(fresh: Fresh) -> None:
+    found = findings_of(fresh["prod-collector-task"].report)
+
+    assert found <= {*accepted("prod"), *accepted_for_task("prod")}
+    assert found >= set(accepted_for_task("prod"))
+
+
+def test_the_collector_as_a_task_is_the_same_image_with_a_read_only_root(fresh: Fresh) -> None:
+    text = fresh["prod-collector-task"].templates["Quarry-Collector-prod"]
+    template = Template("Quarry-Collector-prod", json.loads(text))
+    (task,) = template.resources("AWS::ECS::TaskDefinition")
+    (container,) = task.properties["ContainerDefinitions"]
+
+    assert template.resources("AWS::Lambda::Function") == []
+    assert template.text(container["Image"]).endswith("/quarry-prod-collector:{ImageTag}")
+    assert container["EntryPoint"] == ["python", "-m", "services.collector.main"]
+    assert container["ReadonlyRootFilesystem"] is True
+    assert [mount["ContainerPath"] for mount in container["MountPoints"]] == ["/tmp"]  # noqa: S108  # the container's own
+
+
+def test_the_collector_as_a_task_may_do_what_its_function_may(fresh: Fresh) -> None:
+    function = fresh["prod"].templates["Quarry-Collector-prod"]
+    task = fresh["prod-collector-task"].templates["Quarry-Collector-prod"]
+
+    of_function = _permissions(function, "FunctionRole")
+    of_task = _permissions(task, "TaskRole")
+
+    only_lambda = {action for action, _ in of_function - of_task}
+    assert of_task - of_function == set()
+    assert only_lambda == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "sqs:GetQueueUrl",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
+def _permissions(text: str, role: str) -> set[tuple[str, str]]:
+    template = Template("Quarry-Collector-prod", json.loads(text))
+    (found,) = (r for r in template.resources("AWS::IAM::Role") if role in r.logical_id)
+    return template.permissions(found.logical_id)
+
+
+def test_cfn_lint_has_nothing_to_say() -> None:
+    paths = [str(path) for env in ENVIRONMENTS for path in template_paths(env).values()]
+    linter = Path(sys.executable).with_name("cfn-lint")
+
+    linted = subprocess.run([linter, *paths], capture_output=True, text=True, check=False)  # noqa: S603  # our own files
+
+    assert (linted.returncode, linted.stdout) == (0, "")
