@@ -48,7 +48,8 @@ def check_archive(path: Path, name: str, source: PortalSource, period: Period) -
     Raises:
         UnexpectedDownload: an error page, another file, or another quarter.
     """
-    start = path.open("rb").read(_LOOK_BYTES)
+    with path.open("rb") as file:
+        start = file.read(_LOOK_BYTES)
     if not start.startswith(ZIP_START):
         raise unexpected_content(start, date_text(period))
     expected = archive_name(source, period)
