@@ -76,14 +76,18 @@ class Deployer:
             raise DeployFailed(f"{stack}: {len(template)} bytes of template, at most 51,200")
         creates = self._status(stack) in {None, "REVIEW_IN_PROGRESS", "DELETE_COMPLETE"}
         change_set = f"quarry-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-        self._client.create_change_set(
-            StackName=stack,
-            ChangeSetName=change_set,
-            ChangeSetType="CREATE" if creates else "UPDATE",
-            TemplateBody=template,
-            Capabilities=list(_CAPABILITIES),
-            Parameters=_parameters(stack, json.loads(template), image_tag, creates=creates),
-        )
+        parameters = _parameters(stack, json.loads(template), image_tag, creates=creates)
+        try:
+            self._client.create_change_set(
+                StackName=stack,
+                ChangeSetName=change_set,
+                ChangeSetType="CREATE" if creates else "UPDATE",
+                TemplateBody=template,
+                Capabilities=list(_CAPABILITIES),
+                Parameters=parameters,
+            )
+        except ClientError as error:
+            raise DeployFailed(f"{stack}: {error}") from error
         found = self._await_change_set(stack, change_set)
         changes = tuple(_change(item["ResourceChange"]) for item in found.get("Changes", []))
         return Plan(stack, change_set, creates, changes)

@@ -15,6 +15,7 @@ import boto3
 from infra.names import LOCAL_REGION
 from ops.stack.emulator import emulator_program
 from ops.stack.home import Home
+from ops.stack.services import aws_variables
 from ops.stack.supervise import free_port
 
 _START_SECONDS = 60
@@ -25,6 +26,11 @@ class Emulator:
     """A running emulator without any resources."""
 
     url: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What another process needs in its environment to reach it."""
+        return aws_variables(self.url)
 
     def client(self, service: str) -> Any:
         return _client(self.url, service)

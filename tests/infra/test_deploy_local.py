@@ -1,6 +1,9 @@
 """The committed local templates, really deployed: to an emulator, one stack at a time."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +12,7 @@ from infra.deploy import Deployer, DeployFailed
 from infra.names import SERVICES, Names
 from infra.templates import template_paths
 from ops.doctor import examine_deployed
+from ops.stack.home import ROOT
 from tests.infra.emulator import Emulator, empty_emulator
 
 NAMES = Names("local")
@@ -165,3 +169,32 @@ def test_a_refused_template_says_why(deployer: Deployer) -> None:
 
     with pytest.raises(DeployFailed, match=r"Bad|fifo"):
         deployer.carry_out(deployer.plan("Broken", json.dumps(template), image_tag=None))
+
+
+def test_the_diff_command_lists_the_changes_and_makes_none(emulator: Emulator) -> None:
+    answer = _deploy_command(
+        emulator, "--env", "dev", "--stack", "collector", "--image-tag", "one", "--diff"
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert "add       AWS::Lambda::Function" in answer.stdout
+    assert "nothing deployed" in answer.stdout
+    stacks = emulator.client("cloudformation").describe_stacks()["Stacks"]
+    assert "Quarry-Collector-dev" not in {stack["StackName"] for stack in stacks}
+
+
+def test_the_deploy_command_says_what_is_missing(emulator: Emulator) -> None:
+    answer = _deploy_command(emulator, "--env", "dev", "--stack", "loader")
+
+    assert answer.returncode == 1
+    assert "Quarry-Loader-dev is new: push its image and say --image-tag TAG" in answer.stderr
+
+
+def _deploy_command(emulator: Emulator, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # our own module
+        [sys.executable, "-m", "infra.deploy", *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **emulator.variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
