@@ -108,6 +108,11 @@ def test_a_record_cut_off_before_its_last_tab_is_set_aside() -> None:
     assert [misfit.row_number for misfit in found.misfits] == [2]
 
 
+def test_a_record_whose_last_tab_is_elsewhere_is_set_aside() -> None:
+    data = schedule(["RCON0010"], [["37", "1"]]).replace(b"37\t1\t\r", b"37\t1\t2\r")
+    assert [misfit.rule for misfit in cells(data).misfits] == ["field_count"]
+
+
 def test_lines_may_end_in_lf_alone_without_a_tab() -> None:
     data = schedule(["RCON0010"], [["37", "1"]]).replace(b"\t\r\n", b"\n")
     assert rows_of(cells(data)) == [("37", "1")]

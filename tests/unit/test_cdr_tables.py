@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -5,7 +6,11 @@ import polars as pl
 import pytest
 
 from contracts.column_types import ColumnType, DeclaredTypes
+from services.processor.cdr_files import Member
 from services.processor.cdr_folder import CdrFolder
+from services.processor.cdr_parse import read_text
+from services.processor.cdr_part import read_part
+from services.processor.cdr_tables import join_parts
 from services.processor.clean_table import CleanTable
 from services.processor.column_types import KnownTypes
 from services.processor.quarantine import misfit_frame
@@ -22,6 +27,7 @@ from tests.call_report_files import (
 
 AMOUNTS: dict[str, ColumnType] = {"RCON0010": "int", "RCON0020": "int", "TEXT0030": "text"}
 TYPES = KnownTypes(DeclaredTypes(by_code=AMOUNTS), {})
+TWO_TEXTS = KnownTypes(DeclaredTypes(by_series={"TEXT": "text"}), {})
 FIRST, SECOND = schedule_name("RCB", "(1 of 2)"), schedule_name("RCB", "(2 of 2)")
 
 
@@ -170,6 +176,13 @@ def test_a_surplus_tab_in_the_only_text_is_kept_and_told(tmp_path: Path) -> None
     assert "1 records had tabs inside their text" in table.warnings[0]
 
 
+def test_a_surplus_tab_beside_two_texts_is_not_guessed_about(tmp_path: Path) -> None:
+    data = schedule(["TEXT0030", "TEXT0040"], [["37", "a", "b", "c"], ["242", "a", "b"]])
+    table = folder(tmp_path, rie=data).clean("rie", TWO_TEXTS)
+    assert table.frame["idrssd"].to_list() == [242]
+    assert table.quarantine["rule"].to_list() == ["field_count"]
+
+
 def test_line_breaks_in_a_text_survive(tmp_path: Path) -> None:
     data = schedule(["RCON0010", "TEXT0030"], [["37", "1", "a\nb"]])
     table = folder(tmp_path, narr=data).clean("narr", TYPES)
@@ -212,12 +225,13 @@ def test_the_most_work_comes_first(tmp_path: Path) -> None:
 def test_a_type_is_inferred_over_all_schedules_that_hold_the_code(tmp_path: Path) -> None:
     opened = folder(
         tmp_path,
-        rc=schedule(["RCONX001", "RCONX002"], [["37", "1", "CONF"]]),
-        rcl=schedule(["RCONX001"], [["37", "0.5"]]),
+        rc=schedule(["RCONX001", "RCONX002", "RCONX003"], [["37", "1", "CONF", "2.5"]]),
+        rcl=schedule(["RCONX001", "RCONX003"], [["37", "0.5", "2"]]),
     )
-    assert opened.infer(frozenset({"RCONX001", "RCONX002"})) == {
+    assert opened.infer(frozenset({"RCONX001", "RCONX002", "RCONX003"})) == {
         "RCONX001": "float",
         "RCONX002": "unknown",
+        "RCONX003": "float",
     }
 
 
@@ -237,6 +251,13 @@ def test_the_dictionary_describes_every_column_of_every_table(tmp_path: Path) ->
     panel_rows = table.frame.filter(pl.col("table_name") == "por")
     assert panel_rows["mdrm"].null_count() == panel_rows.height == 11
     assert table.key == ("table_name", "column_name", "period_end")
+
+
+def test_a_part_that_lost_a_record_is_not_joined() -> None:
+    data = schedule(["RCON0010"], [["37", "1"], ["242", "2"]])
+    part = read_part(read_text(data, Member("rc", 1, 1, "RC.txt")), TYPES)
+    with pytest.raises(RowsUnaccounted, match=r"'RC.txt' has 2 records, 1 were read and 0 did"):
+        join_parts("rc", [replace(part, frame=part.frame.head(1))], QUARTER.end)
 
 
 def test_a_table_that_lost_a_row_cannot_exist() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from contracts import Envelope, FolderComplete, LoadTable
+from contracts import Envelope, FolderComplete, LoadTable, Period
 from services.processor.process import process
 from services.processor.type_registry import learnt_types, registry_key
 from shared.consumer import Done
@@ -186,6 +186,22 @@ async def test_a_file_that_is_not_what_the_manifest_says_is_refused() -> None:
     with pytest.raises(ManifestMismatch, match=r"RC 03312013\.txt has 14 bytes"):
         await run(event, lake, send)
     assert send.sent == []
+
+
+async def test_a_file_of_the_right_size_with_other_bytes_is_refused() -> None:
+    lake = FakeLake()
+    event = await collect(lake, FILES)
+    await lake.put(event.payload.prefix + RC, FILES[RC].replace(b"two", b"six"))
+    with pytest.raises(ManifestMismatch, match="collect the folder anew"):
+        await run(event, lake)
+
+
+async def test_a_manifest_of_another_quarter_is_refused() -> None:
+    lake = FakeLake()
+    event = await collect(lake, FILES)
+    other = changed(event, period=Period(2013, 2))
+    with pytest.raises(ManifestMismatch, match="is about call_reports 2013Q1"):
+        await run(other, lake)
 
 
 async def test_a_manifest_that_is_not_the_one_of_the_event_is_refused() -> None:
