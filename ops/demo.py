@@ -14,7 +14,7 @@ from ops.commands.send import new_run_id, request_for, send_request
 from ops.commands.sql import ask, print_answer
 from ops.errors import CommandFailed
 from ops.run_progress import RunProgress
-from ops.screen import err, out
+from ops.screen import err, out, say
 from ops.stack.home import find_home
 from ops.stack.postgres import PostgresDidNotStart
 from ops.stack.up import Options, Up, bring_up
@@ -41,7 +41,7 @@ def demo() -> None:
     """
     out.rule("[bold]Quarry: one message, two quarters, every row accounted for")
     options = Options(database_url=os.environ.get("DATABASE_URL"), generated=True)
-    stack = bring_up(find_home(), options, lambda text: err.print(text, markup=False))
+    stack = bring_up(find_home(), options, say)
     out.print(
         f"The stack runs on 127.0.0.1. Its portal stand-in serves quarters {_FIRST} and {_LAST} "
         "of the regulator's size and shape; [bold]their banks and figures are made up[/bold].\n"

@@ -4,3 +4,8 @@ from rich.console import Console
 
 out = Console()
 err = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Tell the operator what is being done, one line each however long."""
+    err.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 from infra.names import Names
 from ops.commands.options import Env
 from ops.errors import CommandFailed
-from ops.screen import err, out
+from ops.screen import out, say
 from ops.stack.down import take_down
 from ops.stack.home import find_home
 from ops.stack.up import Options, Up, bring_up
@@ -18,7 +18,7 @@ from ops.target import find_target
 
 _EXAMPLE = (
     '{"dataset": "call_reports", "start_year": 2013, "start_quarter": 1, '
-    '"end_year": 2013, "end_quarter": 4}'
+    '"end_year": 2013, "end_quarter": 1}'
 )
 
 
@@ -43,17 +43,18 @@ def up(
     if zips and (generated or banks):
         raise CommandFailed("--zips serves real quarters; leave out --generated and --banks")
     options = Options(zips, generated, banks, os.environ.get("DATABASE_URL"))
-    result = bring_up(home, options, lambda text: err.print(text, markup=False))
+    result = bring_up(home, options, say)
     if not result.changed:
         out.print("[bold]quarry is already running[/bold]")
     else:
-        out.print(f"[bold green]quarry is up[/bold green] (started: {', '.join(result.changed)})")
+        started = ", ".join(result.changed)
+        out.print(f"[bold green]quarry is up[/bold green] (started: {started})", soft_wrap=True)
     _print_addresses(result)
 
 
 def down() -> None:
     """End every process of the stack; queues, files and tables are kept."""
-    stopped = take_down(find_home(), lambda text: err.print(text, markup=False))
+    stopped = take_down(find_home(), say)
     out.print(
         "stopped; queues, files and tables are kept for the next quarry up"
         if stopped
@@ -75,7 +76,7 @@ def _print_addresses(result: Up) -> None:
         f"  database      {_without_password(result.database_url)}",
         f"  served        {result.state.zips or 'generated quarters, not real banks'}",
         "",
-        "Send a message with  quarry send --from 2019Q4 --to 2020Q1 --wait  or by hand:",
+        "Send a message with  quarry send --from 2013Q1 --wait  or by hand:",
         '  eval "$(quarry env)"',
         f"  aws --endpoint-url {result.endpoint_url} sqs send-message \\",
         f"    --queue-url {queue} \\",

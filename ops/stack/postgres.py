@@ -27,6 +27,8 @@ _NOBODY = 65534
 _ROOTS_CLUSTERS = Path("/var/lib/quarry")
 _START_SECONDS = 60
 _ORPHANS_SECONDS = 20
+# What the log holds while processes of a killed server are still there.
+_DYING = ("shared memory block", "lock file", "unexpected postmaster exit")
 # SSLRequest of the frontend/backend protocol: length 8, code 80877103.
 _TLS_QUESTION = bytes.fromhex("0000000804d2162f")
 _PID_LINE, _PORT_LINE = 0, 3
@@ -168,9 +170,10 @@ def _launch(programs: Path, home: Path, port: int, settings: Mapping[str, str]) 
         try:
             _run(programs, home, "pg_ctl", *command, "-t", str(_START_SECONDS), "-o", options)
         except PostgresDidNotStart:
-            # A killed server is gone a moment later, its backends when their statement ends.
+            # A killed server is gone a moment later, its backends when their statement ends; what
+            # each backend says then comes after the reason and can push it out of the log's tail.
             said = _log_tail(home)
-            dying = "shared memory block" in said or "lock file" in said
+            dying = any(sign in said for sign in _DYING)
             if not dying or time.monotonic() > deadline:
                 raise
             time.sleep(0.2)

@@ -68,7 +68,7 @@ def test_a_killed_part_is_seen_and_comes_back_on_its_port(
 
     said = own_stack.run("up")
 
-    assert said.returncode == 0
+    assert said.returncode == 0, said.stderr
     assert f"{part}: was dead (process {killed}), starting it again" in said.stderr
     back = parts(own_stack)[part]
     assert (back["state"], back["port"]) == ("running", port)
@@ -91,7 +91,7 @@ def test_a_lost_queue_is_made_again_and_told(own_stack: QuarryCommand) -> None:
 
     said = own_stack.run("up")
 
-    assert said.returncode == 0
+    assert said.returncode == 0, said.stderr
     assert "quarry-local-collector was gone and was made again; what it held is lost" in said.stderr
     assert own_stack.document("status")["queues_reachable"]
 
