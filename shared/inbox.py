@@ -17,6 +17,8 @@ from shared.log import log
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
 
+# SQS's limit of a message: the body and its attributes' names, types and values together.
+_MESSAGE_BYTES = 1024 * 1024
 _REASON_CHARACTERS = 1_000
 _TRACEBACK_CHARACTERS = 4_000
 
@@ -109,12 +111,14 @@ class SqsInbox:
             )
 
     async def park(self, delivery: Delivery, error: BaseException) -> None:
-        """Copy the message, its raw body and the reason to the DLQ."""
+        """Copy the message, its raw body and the reason to the DLQ.
+
+        A body that fills a whole message leaves no room: its reason is in the log alone.
+        """
         attributes = {
             "reason": _one_line(str(error) or type(error).__name__)[:_REASON_CHARACTERS],
             "error_type": type(error).__name__,
             "fingerprint": fingerprint(error),
-            "traceback": "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:],
             "service": self._service,
             "parked_at": datetime.now(UTC).isoformat(),
             "original_message_id": delivery.attributes.get(
@@ -127,6 +131,7 @@ class SqsInbox:
             attributes["group"] = delivery.group
         if "replay_attempt" in delivery.attributes:
             attributes["replay_attempt"] = delivery.attributes["replay_attempt"]
+        attributes["traceback"] = _end_of_traceback(error)
         order: dict[str, Any] = {}
         if self.fifo:
             order = {
@@ -141,7 +146,7 @@ class SqsInbox:
                 MessageBody=delivery.body,
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value}
-                    for name, value in attributes.items()
+                    for name, value in _that_fit(attributes, delivery.body).items()
                 },
                 **order,
             )
@@ -175,6 +180,23 @@ def fingerprint(error: BaseException) -> str:
     place = f"{frames[-1].filename}:{frames[-1].name}" if frames else ""
     shape = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f-]{8,}|\d+", "#", str(error))
     return hashlib.sha256(f"{type(error).__name__}|{place}|{shape}".encode()).hexdigest()[:16]
+
+
+def _that_fit(attributes: Mapping[str, str], body: str) -> dict[str, str]:
+    """Return the attributes there is room for beside the body, the first ones first."""
+    room = _MESSAGE_BYTES - len(body.encode())
+    kept: dict[str, str] = {}
+    for name, value in attributes.items():
+        room -= len(name) + len("String") + len(value.encode())
+        if room < 0:
+            break
+        kept[name] = value
+    return kept
+
+
+def _end_of_traceback(error: BaseException) -> str:
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(_one_line(line) for line in lines)[-_TRACEBACK_CHARACTERS:]
 
 
 def _one_line(text: str) -> str:
