@@ -20,6 +20,7 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -170,15 +171,20 @@ class _Downloads:
                     self._page_instead(period)
                 continue
             if event == "download_will_begin":
-                name = params.suggested_filename
+                name = name or params.suggested_filename
                 continue
             ended = params.download_params
             if ended.status != "complete" or not ended.filepath:
                 raise DownloadCutShort(f"the download of {name!r} ended early ({ended.status})")
-            return name, Path(ended.filepath)
+            path = Path(ended.filepath)
+            if path.name != name:
+                raise DownloadCutShort(f"{name!r} broke off; the browser's retry got {path.name!r}")
+            return name, path
         raise DownloadCutShort(f"the download of {period} did not end in {seconds:.0f} s")
 
     def _page_instead(self, period: Period) -> None:
+        if self._driver.current_url.startswith("chrome-error:"):
+            raise DownloadCutShort(f"the connection broke while downloading {period}")
         _check_status(self._driver, f"downloading {period}")
         raise portal.unexpected_content(self._driver.page_source.encode(), portal.date_text(period))
 
@@ -196,12 +202,16 @@ def _browser(user_agent: str) -> Iterator[Chrome]:
         options.binary_location = binary
     try:
         try:
-            driver = Chrome(options, ChromeService(driver_path) if driver_path else None)
+            driver = Chrome(options, ChromeService(driver_path))
         except WebDriverException as error:
             raise SourceUnavailable(f"the browser did not start: {error.msg}") from error
         try:
             yield driver
         finally:
+            # Ended from its own side, chromedriver wakes the thread that listens to it; quit()
+            # alone closes the socket under that thread, which then sleeps for up to 10 s.
+            driver.execute(Command.QUIT)
+            driver.service.stop()
             driver.quit()
     finally:
         shutil.rmtree(profile, ignore_errors=True)
