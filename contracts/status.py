@@ -45,6 +45,11 @@ class StepRecord(Contract):
     warnings: tuple[str, ...] = Field(default=(), description="Facts an operator should know.")
     outcome: str | None = Field(default=None, description="loaded, unchanged, …")
     reason: str | None = Field(default=None, description="Why it was parked or is retried.")
+    trace: str | None = Field(
+        default=None,
+        description="The trace that leads from the run's entry to its commits.",
+        examples=["Root=1-5759e988-bd862e3fe1be46a994272793"],
+    )
 
     @property
     def seconds(self) -> float | None:

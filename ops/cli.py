@@ -23,6 +23,9 @@ COMMANDS = {
     "tables": "ops.commands.sql:tables",
     "env": "ops.commands.up:env",
     "dlq": "ops.commands.dlq:app",
+    "runs": "ops.commands.runs:runs",
+    "explain": "ops.commands.explain:explain",
+    "reconcile": "ops.commands.reconcile:reconcile",
     "doctor": "ops.commands.doctor:doctor",
 }
 
