@@ -146,7 +146,8 @@ def _definition(
         "collector",
         image=ecs.ContainerImage.from_ecr_repository(repository, image_tag(scope)),
         entry_point=["python", "-m", "services.collector.main"],
-        environment=service.variables,
+        # botocore does not read AWS_REGION; Lambda sets both by itself.
+        environment={**service.variables, "AWS_DEFAULT_REGION": names.region},
         logging=ecs.LogDrivers.aws_logs(stream_prefix="collector", log_group=log_group),
         readonly_root_filesystem=True,
         stop_timeout=Duration.seconds(_STOP_SECONDS),
