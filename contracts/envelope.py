@@ -44,7 +44,10 @@ class Envelope(Contract, Generic[PayloadT]):
 
     @classmethod
     def wrap(cls, payload: PayloadT, *, run_id: str, trace: str | None, sent_at: datetime) -> Self:
-        """Put `payload` in its envelope; the same run and payload give the same message id."""
+        """Put `payload` in its envelope; the same run and payload give the same message id.
+
+        A message without a trace begins the run's: later messages carry on the one they belong to.
+        """
         identity = f"{run_id}/{payload.type}/{payload.part}"
         return cls(
             message_id=uuid5(_NAMESPACE, identity),
@@ -52,7 +55,7 @@ class Envelope(Contract, Generic[PayloadT]):
             type=payload.type,
             version=payload.version,
             sent_at=sent_at,
-            trace=trace,
+            trace=trace or _begin_trace(run_id, sent_at),
             payload=payload,
         )
 
@@ -109,6 +112,11 @@ def open_request(body: str, payload_type: type[PayloadT], *, message_id: str) ->
         raise InvalidMessage(_explain(error)) from error
     run_id = str(uuid5(_NAMESPACE, message_id))
     return Envelope[PayloadT].wrap(payload, run_id=run_id, trace=None, sent_at=datetime.now(UTC))
+
+
+def _begin_trace(run_id: str, at: datetime) -> str:
+    """Return an X-Ray trace header: eight hex digits of time, 24 of the run."""
+    return f"Root=1-{int(at.timestamp()):08x}-{uuid5(_NAMESPACE, run_id).hex[:24]}"
 
 
 def _load_object(body: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from contracts import Envelope, InvalidMessage, Payload, Stage, StepRecord, open
 from shared.errors import PermanentError, TransientError
 from shared.inbox import Delivery, Inbox, lease
 from shared.log import bound, log
+from shared.metrics import count_failure, measure
 from shared.run_log import RunLog
 
 PayloadT = TypeVar("PayloadT", bound=Payload)
@@ -88,7 +89,11 @@ class Consumer(Generic[PayloadT]):
             except InvalidMessage as error:
                 await self._park_unreadable(delivery, error)
                 return
-            with bound(run_id=envelope.run_id, message_id=str(envelope.message_id)):
+            with bound(
+                run_id=envelope.run_id,
+                message_id=str(envelope.message_id),
+                trace=envelope.trace,
+            ):
                 await self._consume(delivery, envelope, seconds_left)
 
     async def _consume(
@@ -103,12 +108,15 @@ class Consumer(Generic[PayloadT]):
             message_id=str(envelope.message_id),
             started_at=datetime.now(UTC),
             attempt=delivery.attempt,
+            trace=envelope.trace,
         )
         try:
             await self.run_log.record(step)
             async with lease(self.inbox, delivery, self.retry.visibility_seconds):
                 done = await self._run(envelope, seconds_left)
-                await self.run_log.record(_ended(step, "done", **_reported(done)))
+                ended = _ended(step, "done", **_reported(done))
+                await self.run_log.record(ended)
+            measure(ended, sent_at=envelope.sent_at)
             log.info("step_done", part=step.part, outcome=done.outcome, counts=dict(done.counts))
         except asyncio.CancelledError:
             await self.inbox.extend(delivery, 0)
@@ -116,11 +124,14 @@ class Consumer(Generic[PayloadT]):
             raise
         except PermanentError as error:
             await self._park(delivery, step, error)
+            measure(_ended(step, "parked"), sent_at=envelope.sent_at, error=error)
         except Exception as error:
             if delivery.attempt >= self.retry.max_receive_count:
                 await self._park(delivery, step, error)
+                measure(_ended(step, "parked"), sent_at=envelope.sent_at, error=error)
                 return
             await self._retry_later(delivery, step, error)
+            measure(_ended(step, "retrying"), sent_at=envelope.sent_at, error=error)
             raise
 
     async def _run(self, envelope: Envelope[PayloadT], seconds_left: float | None) -> Done:
@@ -134,6 +145,7 @@ class Consumer(Generic[PayloadT]):
 
     async def _park_unreadable(self, delivery: Delivery, error: InvalidMessage) -> None:
         await self.inbox.park(delivery, error)
+        count_failure(self.stage, error)
         log.error("message_parked", reason=str(error), error_type=type(error).__name__)
 
     async def _park(self, delivery: Delivery, step: StepRecord, error: Exception) -> None:
