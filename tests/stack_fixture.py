@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,6 @@ from typing import Any
 
 import psutil
 import pytest
-
-from tests.fixtures import server_folder
 
 ROOT = Path(__file__).parents[1]
 SMALL_QUARTER_BANKS = 200
@@ -61,18 +60,24 @@ class QuarryCommand:
 
 
 @contextmanager
-def quarry_home(folder: Path) -> Iterator[QuarryCommand]:
-    """Yield a command whose stack, if it was started, is ended with the block."""
-    quarry = QuarryCommand(folder)
-    try:
-        yield quarry
-    finally:
-        quarry.run("down")
+def quarry_home() -> Iterator[QuarryCommand]:
+    """Yield a command with a new home; its stack, if it was started, ends with the block.
+
+    Not in pytest's folder: every pytest that starts closes that to PostgreSQL's unprivileged user.
+    """
+    with tempfile.TemporaryDirectory(prefix="quarry-test-") as folder:
+        Path(folder).chmod(0o711)
+        quarry = QuarryCommand(Path(folder) / "home")
+        try:
+            yield quarry
+        finally:
+            stopped = quarry.run("down")
+        assert stopped.returncode == 0, stopped.stderr
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuarryCommand]:
+def stack() -> Iterator[QuarryCommand]:
     """A running stack that serves small generated quarters, one per session."""
-    with quarry_home(server_folder(tmp_path_factory) / "home") as quarry:
+    with quarry_home() as quarry:
         quarry.ok("up", "--banks", str(SMALL_QUARTER_BANKS))
         yield quarry

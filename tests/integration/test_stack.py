@@ -5,14 +5,13 @@ import psutil
 import pytest
 
 from ops.stack.home import PARTS
-from tests.fixtures import server_folder
 from tests.stack_fixture import QuarryCommand, quarry_home
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuarryCommand]:
+def own_stack() -> Iterator[QuarryCommand]:
     """A stack that tests may hurt; each leaves it running."""
-    with quarry_home(server_folder(tmp_path_factory) / "home") as quarry:
+    with quarry_home() as quarry:
         quarry.ok("up", "--banks", "50")
         yield quarry
 
