@@ -10,6 +10,10 @@ from infra.permissions import allow, publish, read_lake
 from infra.settings import Settings
 
 
+# In the loader's image: RDS certificates come from Amazon's own authorities, not from Debian's.
+_RDS_AUTHORITIES = "/etc/ssl/rds-global-bundle.pem"
+
+
 class LoaderStack(Stack):
     """The loader, inside the data stack's network, found by its parameters."""
 
@@ -24,7 +28,10 @@ class LoaderStack(Stack):
                 self, names.parameter("database", "secret-arn")
             )
             statements += [allow(["secretsmanager:GetSecretValue"], [secret]), _own_interfaces()]
-            variables = {"QUARRY_DATABASE_SECRET": secret}
+            variables = {
+                "QUARRY_DATABASE_SECRET": secret,
+                "QUARRY_TLS_ROOT_CERTIFICATES": _RDS_AUTHORITIES,
+            }
         service = QueuedService(
             self,
             service="loader",
