@@ -9,7 +9,6 @@ from infra.parts import QueuedService
 from infra.permissions import allow, publish, read_lake
 from infra.settings import Settings
 
-
 # In the loader's image: RDS certificates come from Amazon's own authorities, not from Debian's.
 _RDS_AUTHORITIES = "/etc/ssl/rds-global-bundle.pem"
 
