@@ -55,7 +55,7 @@ class RunningServices:
     handlers: dict[Service, LambdaHandler] = field(default_factory=dict)
 
     def client(self, name: str) -> Any:
-        return local_session().client(name, endpoint_url=self.endpoint)  # type: ignore[call-overload]  # chosen at run time
+        return local_session().client(name, endpoint_url=self.endpoint)
 
     def queue_url(self, service: Service, *, parked: bool = False) -> str:
         name = NAMES.dead_letter_queue(service) if parked else NAMES.queue(service)
@@ -71,7 +71,8 @@ class RunningServices:
         self, queue_url: str, limit: int = 1, wait_seconds: float = _WAIT_SECONDS
     ) -> list[Any]:
         """Take messages off a queue for good, as boto gives them."""
-        sqs, found = self.client("sqs"), []
+        sqs = self.client("sqs")
+        found: list[Any] = []
         deadline = time.monotonic() + wait_seconds
         while len(found) < limit:
             answer = sqs.receive_message(

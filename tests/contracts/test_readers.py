@@ -2,6 +2,7 @@
 
 import json
 from itertools import islice
+from pathlib import Path
 from random import Random
 from uuid import uuid4
 
@@ -19,6 +20,10 @@ SCHEMAS = published_schemas()
 READ = [channel for channel in CHANNELS if channel.queue_of]
 LAST_ATTEMPT = 5  # maxReceiveCount of the local queues
 GENERATED = 8
+EXAMPLES = Path(__file__).parents[2] / "contracts" / "examples"
+RELEASED = sorted(
+    path for channel in READ for path in EXAMPLES.glob(f"{channel.payload.type}.v*.json")
+)
 
 
 def example(channel: Channel) -> str:
@@ -82,6 +87,17 @@ def test_any_message_of_the_schema_is_handled_or_parked_and_never_loops(
         for document in islice(samples(schema, Random(3)), GENERATED):  # noqa: S311  # repeatable
             body = json.dumps(document)
             assert services.treat(service, body, attempt=LAST_ATTEMPT) == [], body
+    parked = services.parked(service)
+    assert all(facts["reason"] for _, facts in parked)
+    assert "InvalidMessage" not in {facts["error_type"] for _, facts in parked}
+
+
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.name)
+def test_every_released_message_is_handled_or_parked_with_a_reason(
+    services: RunningServices, path: Path
+) -> None:
+    service = next(owner(c) for c in READ if path.name.startswith(f"{c.payload.type}."))
+    assert services.treat(service, path.read_text(), attempt=LAST_ATTEMPT) == []
     parked = services.parked(service)
     assert all(facts["reason"] for _, facts in parked)
     assert "InvalidMessage" not in {facts["error_type"] for _, facts in parked}
