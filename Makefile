@@ -39,8 +39,24 @@ format:  ## Format the code and fix what can be fixed
 	@ruff check --fix .
 
 .PHONY: synth
-synth: setup  ## Write the CloudFormation templates of the local stack from the CDK app
+synth: setup  ## Write the CloudFormation templates of every environment from the CDK app
 	@python -m infra.synth
+
+ENV ?= dev
+
+.PHONY: diff
+diff: setup  ## Show what a deploy would change: make diff SERVICE=collector ENV=dev
+	@python -m infra.deploy --env $(ENV) --stack $(SERVICE) $(if $(TAG),--image-tag $(TAG)) --diff
+
+.PHONY: deploy
+deploy: setup  ## Deploy one service alone: make deploy SERVICE=collector ENV=dev TAG=…
+	@python -m infra.synth --check --env $(ENV)
+	@python -m infra.deploy --env $(ENV) --stack $(SERVICE) $(if $(TAG),--image-tag $(TAG))
+
+.PHONY: bench
+bench: setup  ## Measure one real quarter beside the floor and the old way
+	@uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/benchmarks.txt
+	@python -m benchmarks.quarter
 
 .PHONY: lock
 lock: setup  ## Resolve the dependencies again into requirements/*.txt, with hashes
