@@ -91,10 +91,16 @@ class RunningServices:
 
     def treat(self, service: Service, body: str, *, attempt: int = 1) -> list[Any]:
         """Hand `body` to the service as the `attempt`-th delivery; return what it gives back."""
+        event = {"Records": [self.record(service, body, attempt=attempt)]}
+        failures: list[Any] = self.handlers[service](event, PlentyOfTime())["batchItemFailures"]
+        return failures
+
+    def record(self, service: Service, body: str, *, attempt: int = 1) -> dict[str, Any]:
+        """Return a record of an SQS event in AWS's shape."""
         attributes = {"ApproximateReceiveCount": str(attempt), "SentTimestamp": "0"}
         if is_fifo(service):
             attributes |= {"MessageGroupId": uuid4().hex}
-        record = {
+        return {
             "messageId": uuid4().hex,
             "receiptHandle": uuid4().hex,
             "body": body,
@@ -105,9 +111,10 @@ class RunningServices:
             "eventSourceARN": NAMES.arn("sqs", NAMES.queue(service)),
             "awsRegion": LOCAL_REGION,
         }
-        result = self.handlers[service]({"Records": [record]}, PlentyOfTime())
-        failures: list[Any] = result["batchItemFailures"]
-        return failures
+
+    def drain(self, service: Service) -> None:
+        """Take away what others left in the service's queue."""
+        self.receive(self.queue_url(service), limit=1000, wait_seconds=0)
 
     def parked(self, service: Service) -> list[tuple[str, dict[str, str]]]:
         """Empty the service's DLQ; return bodies with their attributes."""

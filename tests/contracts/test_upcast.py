@@ -76,6 +76,7 @@ def test_version_1_goes_through_queue_dlq_and_replay_like_its_heir(
     services: RunningServices, tmp_path: Path
 ) -> None:
     """Its Parquet is missing, so the loader parks it; the same body is loaded once it is there."""
+    services.drain("loader")
     parquet = tmp_path / "rc.parquet"
     body = as_version_1(write(parquet, bank_rows({37: 1000})))
     services.send("loader", body)

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from contracts.channels import CHANNELS, STORED_DOCUMENTS
 from contracts.export import published_schemas
+from infra.names import SERVICES
 from tests.contracts.running_services import NAMES, RunningServices
 
 REQUEST = {
@@ -35,6 +36,8 @@ class Wire:
 @pytest.fixture(scope="module")
 def wire(services: RunningServices) -> Iterator[Wire]:
     """One small quarter through all services, each message taken off its queue on the way."""
+    for service in SERVICES:
+        services.drain(service)
     completions = completions_queue(services)
     bodies: dict[str, list[str]] = {}
     assert services.treat("generator", json.dumps(REQUEST)) == []
