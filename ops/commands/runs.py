@@ -16,6 +16,7 @@ from ops.runs import Run, read_steps, runs_of
 from ops.screen import out
 
 _STAGES = ("collector", "processor", "loader")
+_HEADINGS = ("collected", "processed", "loaded")
 
 
 def runs(
@@ -47,8 +48,10 @@ async def _read(env: Environment) -> list[Run]:
 
 def _print_runs(found: list[Run]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "began", "dataset", "state", *_STAGES, "seconds", "rows", "notes"):
-        table.add_column(column, justify="right" if column in {"seconds", "rows"} else "left")
+    for column in ("run", "state", *_HEADINGS, "seconds", "rows", "notes"):
+        right = column in {"seconds", "rows"}
+        # An id cut short cannot be asked for, and numbers are read at a glance or not at all.
+        table.add_column(column, justify="right" if right else "left", no_wrap=column != "notes")
     for run in found:
         progress = run.progress
         notes = [
@@ -58,8 +61,6 @@ def _print_runs(found: list[Run]) -> None:
         ]
         table.add_row(
             run.run_id,
-            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-            run.dataset,
             progress.state,
             *(_stage(run, stage) for stage in _STAGES),
             f"{progress.seconds:.1f}" if progress.seconds is not None else "",
@@ -72,8 +73,7 @@ def _print_runs(found: list[Run]) -> None:
 def _stage(run: Run, stage: str) -> str:
     steps = [step for step in run.steps if step.stage == stage]
     done = sum(step.status == "done" for step in steps)
-    seconds = sum(step.seconds or 0 for step in steps)
-    return f"{done}/{len(steps)} {seconds:.1f} s" if steps else ""
+    return f"{done}/{len(steps)}" if steps else ""
 
 
 def print_run(run: Run) -> None:
