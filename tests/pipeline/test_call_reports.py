@@ -18,8 +18,10 @@ import pytest
 
 from contracts import Period
 from contracts.datasets.call_reports import DATASET
+from ops.commands.sql import ask
 from ops.portal.quarters import MadeUpQuarters
 from ops.stack.home import Home
+from ops.stack.running import database_url
 from tests.independent_reading import (
     REAL_ZIPS,
     Cells,
@@ -46,8 +48,11 @@ class Landed:
     files: dict[str, dict[str, Cells]]
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(self.quarry.ok("sql", "--json", statement))
-        return rows
+        home = Home(self.quarry.home)
+        url = database_url(home, home.read())
+        assert url is not None, "the stack's database does not run"
+        answer = ask(url, statement)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
 @pytest.fixture(scope="module")
