@@ -16,7 +16,7 @@ from ops.runs import Run, read_steps, runs_of
 from ops.screen import out
 
 _STAGES = ("collector", "processor", "loader")
-_HEADINGS = ("collected", "processed", "loaded")
+_HEADINGS = ("raw", "clean", "loads")
 
 
 def runs(
