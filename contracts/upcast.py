@@ -51,7 +51,8 @@ class LoadTableV1(TablePayload):
 def _one_period(old: LoadTableV1) -> LoadTable:
     # The loader went by the last day and checked every row against it; so it decides.
     period = Period.of(old.period_end) if old.period_end else old.period
-    kept = {name: getattr(old, name) for name in LoadTable.model_fields}
+    both = LoadTable.model_fields.keys() & LoadTableV1.model_fields.keys()
+    kept = {name: getattr(old, name) for name in both}
     return LoadTable(**{**kept, "period": period})
 
 

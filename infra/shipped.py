@@ -17,6 +17,8 @@ from infra.names import SERVICES, Service
 _ROOT = Path(__file__).parents[1]
 # A change of these reaches every service through its stack.
 _DEPLOYED_WITH = ("infra",)
+# Who reads a message is deployed before who sends it, so that no new message meets an old reader.
+DEPLOY_ORDER: tuple[Service, ...] = tuple(reversed(SERVICES))
 
 
 def copies(root: Path, service: Service) -> list[tuple[str, str]]:
@@ -56,10 +58,10 @@ def content_hash(root: Path, service: Service) -> str:
 
 
 def services_touched(root: Path, paths: list[str]) -> list[Service]:
-    """Return the services whose image or stack comes from one of `paths`."""
+    """Return the services whose image or stack comes from one of `paths`, readers first."""
     return [
         service
-        for service in SERVICES
+        for service in DEPLOY_ORDER
         if any(
             path == source or path.startswith(f"{source}/")
             for path in paths

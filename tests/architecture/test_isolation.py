@@ -11,7 +11,7 @@ import pytest
 
 from contracts import FolderComplete, LoadTable, Manifest, Period, open_envelope
 from infra.names import SERVICES, Service
-from infra.shipped import content_hash, services_touched, shipped_files
+from infra.shipped import DEPLOY_ORDER, content_hash, services_touched, shipped_files
 from ops.portal.catalogue import Catalogue
 from ops.portal.serve import running_portal
 from ops.stack.services import service_programs
@@ -78,7 +78,7 @@ def test_a_change_of_what_services_share_changes_every_image(tree: Path, file: s
     before = hashes(tree)
     append_line(tree / file)
     assert changed(before, hashes(tree)) == set(SERVICES)
-    assert services_touched(ROOT, [file]) == list(SERVICES)
+    assert services_touched(ROOT, [file]) == list(DEPLOY_ORDER)
 
 
 def test_a_file_that_no_image_holds_changes_none(tree: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_file_that_no_image_holds_changes_none(tree: Path) -> None:
 
 
 def test_a_change_of_the_infrastructure_deploys_every_service() -> None:
-    assert services_touched(ROOT, ["infra/parts.py"]) == list(SERVICES)
+    assert services_touched(ROOT, ["infra/parts.py"]) == list(DEPLOY_ORDER)
 
 
 def test_docker_gets_no_compiled_code_and_nothing_an_image_does_not_need() -> None:
