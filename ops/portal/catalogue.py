@@ -9,12 +9,12 @@ from contracts import Period
 from ops.portal.quarters import MadeUpQuarters
 
 _FIRST = Period(2001, 1)
-_NAME = re.compile(r"FFIEC CDR Call Bulk All Schedules (\d{2})\d{2}(\d{4})\.zip")
+_NAME = re.compile(r"FFIEC CDR Call Bulk All Schedules (03|06|09|12)\d{2}(\d{4})\.zip")
 
 
 @dataclass
 class Catalogue:
-    """`zips` overrides made-up quarters of the same date; `last` is the newest one made up."""
+    """The zips of a folder go before made-up quarters, whose newest is `last`."""
 
     zips: Path | None = None
     made_up: MadeUpQuarters | None = None
@@ -27,6 +27,13 @@ class Catalogue:
         if self.made_up is not None:
             found |= set(_FIRST.through(self.last))
         return sorted(found, reverse=True)
+
+    def restate(self, period: Period) -> int | None:
+        """Publish a made-up quarter again; return how often that was done, None if it is real."""
+        if self.made_up is None or period in self._files():
+            return None
+        self.restatements[period] += 1
+        return self.restatements[period]
 
     def archive(self, period: Period) -> Path:
         """Return the zip of a quarter."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 FaultName = Literal[
+    "hanging",
     "slow",
     "cut_off",
     "html_error",
@@ -23,7 +24,8 @@ FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 class Fault:
     """`times` downloads or pages are spoilt, then all is well again; None: until switched off.
 
-    `detail` is the control that is missing, or the seconds that a slow answer takes.
+    `detail` is the control or quarter that is missing, or the seconds that an answer takes: a
+    hanging site is silent until then, a slow one sends the archive over that time.
     """
 
     name: FaultName

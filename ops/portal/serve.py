@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import uvicorn
 
+from contracts import Period
 from ops.portal.catalogue import Catalogue
 from ops.portal.faults import FaultName
 from ops.portal.site import PAGE_PATH, Site
@@ -32,6 +34,15 @@ class Portal:
         body = {"name": name, "times": times, "detail": detail}
         httpx.post(f"{self.root}/_faults", json=body).raise_for_status()
 
+    def restate(self, period: Period) -> None:
+        """Publish a made-up quarter again with other values for some banks."""
+        httpx.post(f"{self.root}/_restate", json={"period": str(period)}).raise_for_status()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return what was asked for so far."""
+        log: list[dict[str, Any]] = httpx.get(f"{self.root}/_requests").json()
+        return log
+
     def heal(self) -> None:
         """End any fault."""
         httpx.delete(f"{self.root}/_faults").raise_for_status()
@@ -39,8 +50,15 @@ class Portal:
 
 def server(catalogue: Catalogue, port: int) -> uvicorn.Server:
     """Return a server on 127.0.0.1; port 0 takes a free one."""
+    site = Site(catalogue)
     config = uvicorn.Config(
-        Site(catalogue).application(), host="127.0.0.1", port=port, log_level="warning"
+        site.application(),
+        host="127.0.0.1",
+        port=port,
+        http=site.connections.protocol(),
+        log_level="warning",
+        # Visitors that hang do not keep it from ending.
+        timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
 

@@ -11,6 +11,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ from starlette.routing import Route
 
 from contracts import Period
 from ops.portal.catalogue import Catalogue
+from ops.portal.connections import Connections, gone
 from ops.portal.faults import FAULTS, Fault, Faults
 from ops.portal.page import PREFIX, SINGLE_PERIOD, download_page, error_page
 
 PAGE_PATH = "/public/pws/downloadbulkdata.aspx"
+_BUTTON = f"{PREFIX}TabStrip1$Download_0"
 _CHUNK_BYTES = 64 * 1024
 _SLOW_PIECES = 10
+_HANGING_SECONDS = 30
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Site:
     """One running stand-in."""
 
     catalogue: Catalogue
+    connections: Connections = field(default_factory=Connections)
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(16))
@@ -56,20 +61,27 @@ class Site:
         """Answer a visitor."""
         form = await request.form() if request.method == "POST" else FormData()
         self._remember(request, form)
+        if fault := self.faults.use("hanging"):
+            with suppress(TimeoutError):
+                seconds = float(fault.detail or _HANGING_SECONDS)
+                await asyncio.wait_for(gone(request), seconds)
         if self.faults.use("forbidden"):
             return HTMLResponse("<html><body>Access denied.</body></html>", 403)
         if self.faults.use("unavailable"):
             return HTMLResponse("<html><body>Service unavailable.</body></html>", 503)
         if request.url.path.lower() != PAGE_PATH:
             return HTMLResponse(error_page(), 404)
-        return await self._post_back(form) if form else self._page(product=None)
+        return await self._post_back(request, form) if form else self._page(product=None)
 
-    async def _post_back(self, form: FormData) -> Response:
+    async def _post_back(self, request: Request, form: FormData) -> Response:
         product = str(form.get(f"{PREFIX}ListBox1", ""))
-        if not self._came_from_us(form):
+        downloads = _BUTTON in form
+        # A date can be sent back only from a page that showed the product's dates.
+        origins = {product} if downloads else {product, ""}
+        if not self._came_from_us(form, origins):
             return HTMLResponse(error_page(), 500)
-        if f"{PREFIX}TabStrip1$Download_0" in form:
-            return await self._download(form, product)
+        if downloads:
+            return await self._download(request, form, product)
         return self._page(product=product)
 
     async def switch_fault(self, request: Request) -> Response:
@@ -86,8 +98,10 @@ class Site:
     async def restate(self, request: Request) -> Response:
         """Publish a quarter again: the next download has other values for some banks."""
         period = Period.parse((await request.json())["period"])
-        self.catalogue.restatements[period] += 1
-        return JSONResponse({"restated": self.catalogue.restatements[period]})
+        times = self.catalogue.restate(period)
+        if times is None:
+            return JSONResponse({"error": f"{period} is not a made-up quarter"}, 409)
+        return JSONResponse({"restated": times})
 
     async def list_requests(self, _: Request) -> Response:
         """Return what visitors asked for."""
@@ -115,7 +129,7 @@ class Site:
             periods = [period for period in periods if str(period) != hidden]
         return [(_opaque(period), f"{period.end:%m/%d/%Y}") for period in periods]
 
-    async def _download(self, form: FormData, product: str) -> Response:
+    async def _download(self, request: Request, form: FormData, product: str) -> Response:
         value = str(form.get(f"{PREFIX}DatesDropDownList", ""))
         chosen = {_opaque(period): period for period in self.catalogue.periods()}.get(value)
         if product != SINGLE_PERIOD or chosen is None or self.faults.use("html_error"):
@@ -128,9 +142,9 @@ class Site:
             served = next(period for period in self.catalogue.periods() if period != chosen)
         path = await asyncio.to_thread(self.catalogue.archive, served)
         name = f"FFIEC CDR Call Bulk All Schedules {chosen.end:%m%d%Y}.zip"
-        return self._spoilt(name, path) or _file(name, path)
+        return self._spoilt(request, name, path) or _file(name, path)
 
-    def _spoilt(self, name: str, path: Path) -> Response | None:
+    def _spoilt(self, request: Request, name: str, path: Path) -> Response | None:
         if self.faults.use("not_a_zip"):
             return _attachment(name, b"This is not what you asked for.")
         if self.faults.use("damaged_zip"):
@@ -138,19 +152,28 @@ class Site:
             data[len(data) // 3 : len(data) // 3 + 64] = bytes(64)
             return _attachment(name, bytes(data))
         if self.faults.use("cut_off"):
-            return _attachment(name, path.read_bytes(), send=path.stat().st_size // 2)
+            return self._half_of(request, name, path.read_bytes())
         fault = self.faults.use("slow")
         if fault:
             return _attachment(name, path.read_bytes(), seconds=float(fault.detail or 5))
         return None
 
+    def _half_of(self, request: Request, name: str, data: bytes) -> Response:
+        """Promise all of `data`, send half of it and hang up."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield data[: len(data) // 2]
+            await self.connections.hang_up(request)
+
+        return StreamingResponse(pieces(), headers=_headers(name, len(data)))
+
     def _view_state(self, product: str) -> str:
         return hmac.new(self.key, product.encode(), hashlib.sha256).hexdigest()
 
-    def _came_from_us(self, form: FormData) -> bool:
-        """Require the hidden fields of a page of this process, as ASP.NET does."""
+    def _came_from_us(self, form: FormData, origins: set[str]) -> bool:
+        """Require the hidden fields of a page of this process that showed one of `origins`."""
         state = str(form.get("__VIEWSTATE", ""))
-        known = {self._view_state(""), self._view_state(str(form.get(f"{PREFIX}ListBox1", "")))}
+        known = {self._view_state(product) for product in origins}
         return state in known and form.get("__EVENTVALIDATION") == state[::-1]
 
     def _remember(self, request: Request, form: FormData) -> None:
@@ -160,7 +183,7 @@ class Site:
                 "method": request.method,
                 "path": request.url.path,
                 "user_agent": request.headers.get("user-agent", ""),
-                "download": f"{PREFIX}TabStrip1$Download_0" in form,
+                "download": _BUTTON in form,
                 "format": form.get(f"{PREFIX}FormatType"),
             }
         )
@@ -188,16 +211,13 @@ def _file(name: str, path: Path) -> Response:
     return StreamingResponse(pieces(), headers=_headers(name, path.stat().st_size))
 
 
-def _attachment(
-    name: str, data: bytes, *, send: int | None = None, seconds: float = 0
-) -> StreamingResponse:
-    """Promise all of `data`; send only `send` bytes of it, over `seconds`."""
-    promised = data if send is None else data[:send]
-    step = max(1, -(-len(promised) // _SLOW_PIECES))
+def _attachment(name: str, data: bytes, *, seconds: float = 0) -> StreamingResponse:
+    """Send `data` over `seconds`."""
+    step = max(1, -(-len(data) // _SLOW_PIECES))
 
     async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(promised), step):
-            yield promised[start : start + step]
+        for start in range(0, len(data), step):
+            yield data[start : start + step]
             await asyncio.sleep(seconds / _SLOW_PIECES)
 
     return StreamingResponse(pieces(), headers=_headers(name, len(data)))

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Protocol, Self
 from zipfile import ZipInfo
 
 from contracts import (
@@ -18,15 +19,17 @@ from contracts import (
     Envelope,
     FolderComplete,
     Manifest,
+    Period,
+    PortalSource,
     S3Object,
     raw_prefix,
 )
 from contracts.datasets import UnknownDataset, dataset_named
 from services.collector.archive import Caps, extract, members_of
 from services.collector.folder import check_quarter, missing_parts
-from services.collector.sources.source import Download, Source
+from services.collector.sources.source import Download, Gatherer, Order, Source
 from shared.consumer import Done
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, SourceBusy
 from shared.log import log
 from shared.together import together
 
@@ -67,6 +70,7 @@ async def collect(
     publish: Publish,
     now: Callable[[], datetime],
     limits: Limits,
+    gatherers: Mapping[str, Gatherer] = MappingProxyType({}),
 ) -> Done:
     """Bring one folder into the lake and announce it.
 
@@ -78,25 +82,95 @@ async def collect(
     """
     command = envelope.payload
     dataset = _declaration(command)
-    prefix = raw_prefix(dataset.name, command.part, envelope.run_id)
-    manifest_key = f"{prefix}{MANIFEST_NAME}"
-    if await lake.exists(manifest_key):
-        stored = await lake.get(manifest_key)
-        await publish(_announcement(envelope, stored, prefix, lake.bucket, now()))
-        return _done(Manifest.model_validate_json(stored), outcome="collected_before")
+    order = Order(dataset, envelope.run_id, raw_prefix(dataset.name, command.part, envelope.run_id))
+    folder, outcome = await _stored(lake, order.manifest_key), "collected_before"
+    gatherer = None
+    if isinstance(dataset.source, PortalSource):
+        if folder is None:
+            source, outcome = sources[dataset.source.kind], "collected"
+            folder = await _take_apart(
+                command, dataset.source, order, source=source, lake=lake, limits=limits, now=now
+            )
+            await _store(lake, order.manifest_key, folder)
+    else:
+        gatherer = gatherers[dataset.source.kind]
+        if folder is None:
+            gathered, outcome = await gatherer.gather(order), "collected"
+            if gathered is None:
+                return Done(outcome="nothing_new")
+            folder = _Folder.of(gathered)
+            await _store(lake, order.manifest_key, folder)
+        folder = await _settled(folder, order, gatherer, lake)
+    await publish(_announcement(envelope, folder, order.prefix, lake.bucket, now()))
+    return _done(folder.manifest, outcome=outcome)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A manifest and its very bytes: an older writer's are not what today's would be."""
+
+    manifest: Manifest
+    document: bytes
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        return cls(manifest, manifest.model_dump_json(indent=1).encode())
+
+
+async def _stored(lake: Uploads, key: str) -> _Folder | None:
+    """Return what was collected; a manifest without files is of a folder another run took."""
+    if not await lake.exists(key):
+        return None
+    document = await lake.get(key)
+    manifest = Manifest.model_validate_json(document)
+    return _Folder(manifest, document) if manifest.files else None
+
+
+async def _store(lake: Uploads, key: str, folder: _Folder) -> None:
+    await lake.put(key, folder.document)
+    manifest = folder.manifest
+    log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)
+
+
+async def _settled(folder: _Folder, order: Order, gatherer: Gatherer, lake: Uploads) -> _Folder:
+    """Let the source do its books, and keep of the folder what is this run's."""
+    settled = await gatherer.settle(folder.manifest)
+    if settled == folder.manifest:
+        return folder
+    ours = _Folder.of(settled)
+    await lake.put(order.manifest_key, ours.document)
+    if not settled.files:
+        raise SourceBusy(f"another run of {settled.dataset} was quicker; looking again later")
+    return ours
+
+
+async def _take_apart(
+    command: CollectFolder,
+    portal: PortalSource,
+    order: Order,
+    *,
+    source: Source,
+    lake: Uploads,
+    limits: Limits,
+    now: Callable[[], datetime],
+) -> _Folder:
+    """Download an archive and store its members."""
+    if command.period is None:
+        raise InvalidRequest(f"{command.dataset} is quarterly; the command names no period")
     with tempfile.TemporaryDirectory(prefix="quarry-collect-") as folder:
-        source = sources[dataset.source.kind]
-        download, collected_at = await _fetch(command, dataset, source, Path(folder)), now()
+        download = await source.fetch(portal, command.period, Path(folder))
+        collected_at = now()
         infos = await asyncio.to_thread(members_of, download.path, limits.caps)
-        warnings = _look_at_names([info.filename for info in infos], command, dataset)
+        names = [info.filename for info in infos]
+        warnings = _look_at_names(names, command, portal, command.period)
         digest = asyncio.create_task(asyncio.to_thread(_digest, download.path))
         files = await _store_members(
-            infos, prefix, download=download, folder=Path(folder), lake=lake, limits=limits
+            infos, order.prefix, download=download, folder=Path(folder), lake=lake, limits=limits
         )
         manifest = Manifest(
-            dataset=dataset.name,
+            dataset=command.dataset,
             period=command.period,
-            run_id=envelope.run_id,
+            run_id=order.run_id,
             source_url=download.url,
             collected_at=collected_at,
             archive_name=download.name,
@@ -105,28 +179,16 @@ async def collect(
             files=tuple(sorted(files, key=lambda file: file.name)),
             warnings=warnings,
         )
-    document = manifest.model_dump_json(indent=1).encode()
-    await lake.put(manifest_key, document)
-    log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)
-    await publish(_announcement(envelope, document, prefix, lake.bucket, now()))
-    return _done(manifest, outcome="collected")
+    return _Folder.of(manifest)
 
 
-async def _fetch(
-    command: CollectFolder, dataset: Dataset, source: Source, folder: Path
-) -> Download:
-    if command.period is None:
-        raise InvalidRequest(f"{dataset.name} is quarterly; the command names no period")
-    return await source.fetch(dataset.source, command.period, folder)
-
-
-def _look_at_names(names: list[str], command: CollectFolder, dataset: Dataset) -> tuple[str, ...]:
+def _look_at_names(
+    names: list[str], command: CollectFolder, portal: PortalSource, period: Period
+) -> tuple[str, ...]:
     """Refuse another quarter's members; return what is missing as warnings."""
-    if command.period is not None:
-        check_quarter(names, dataset.source, command.period)
+    check_quarter(names, portal, period)
     warnings = tuple(
-        f"{dataset.name} {command.part}: {sentence}"
-        for sentence in missing_parts(names, dataset.source)
+        f"{command.dataset} {command.part}: {sentence}" for sentence in missing_parts(names, portal)
     )
     for warning in warnings:
         log.warning("folder_incomplete", reason=warning)
@@ -174,12 +236,12 @@ def _digest(path: Path) -> str:
 
 def _announcement(
     envelope: Envelope[CollectFolder],
-    document: bytes,
+    folder: _Folder,
     prefix: str,
     bucket: str,
     moment: datetime,
 ) -> Envelope[FolderComplete]:
-    manifest = Manifest.model_validate_json(document)
+    manifest, document = folder.manifest, folder.document
     payload = FolderComplete(
         dataset=manifest.dataset,
         period=manifest.period,
@@ -194,6 +256,7 @@ def _announcement(
         bytes=manifest.bytes,
         collected_at=manifest.collected_at,
         warnings=manifest.warnings,
+        packets=manifest.packets,
     )
     return Envelope[FolderComplete].wrap(
         payload, run_id=envelope.run_id, trace=envelope.trace, sent_at=moment

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +13,7 @@ from uuid import uuid4
 from contracts import Period, PortalSource
 from services.collector.sources.source import Download, Source
 from shared.aws import aws_errors
-from shared.errors import SourceBusy, TransientError
+from shared.errors import QuarryError, SourceBusy
 from shared.log import log
 
 if TYPE_CHECKING:
@@ -60,20 +60,33 @@ class PoliteSource:
             if time.monotonic() >= deadline:
                 raise SourceBusy(f"another collector is visiting {self.host}; trying again later")
             await asyncio.sleep(_POLL_SECONDS)
-        keeping = asyncio.create_task(self._keep(holder))
+        ending = asyncio.Event()
+        keeping = asyncio.create_task(self._keep(holder, ending))
         try:
             yield
         finally:
-            keeping.cancel()
-            await self.lease.give_back(self.host, holder, self.pause_seconds)
+            ending.set()
+            # Not cancelled: a request on its way could take the turn again after its end.
+            await keeping
+            await self._end(holder)
 
-    async def _keep(self, holder: str) -> None:
+    async def _keep(self, holder: str, ending: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(self.lease_seconds / 3)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), self.lease_seconds / 3)
+                return
             try:
-                await self.lease.take(self.host, holder, self.lease_seconds)
-            except TransientError as error:
+                if not await self.lease.take(self.host, holder, self.lease_seconds):
+                    log.warning("turn_was_lost", host=self.host)
+            except QuarryError as error:
                 log.warning("turn_not_extended", host=self.host, reason=str(error))
+
+    async def _end(self, holder: str) -> None:
+        try:
+            await self.lease.give_back(self.host, holder, self.pause_seconds)
+        except QuarryError as error:
+            # The turn runs out by itself; what was fetched is not thrown away for it.
+            log.warning("turn_not_given_back", host=self.host, reason=str(error))
 
 
 class DynamoHostLease:

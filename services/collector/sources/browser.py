@@ -2,10 +2,8 @@
 
 import asyncio
 import queue
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,32 +14,22 @@ from selenium.common.exceptions import (
     NoSuchElementException,
     StaleElementReferenceException,
     TimeoutException,
-    WebDriverException,
 )
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from contracts import Period, PortalSource
 from services.collector.sources import portal
+from services.collector.sources.chromium import BROWSER_FAILED, Chromium
 from services.collector.sources.source import Download
 from shared.errors import DownloadCutShort, PageChanged, SourceUnavailable
 from shared.log import log
 
-_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",  # Lambda and root have no user namespaces to build the sandbox from
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--window-size=1280,1000",
-)
 _POLL_SECONDS = 0.05
+# Selenium's own limit on a command comes after ours, so that ours tell what happened.
+_COMMAND_MARGIN_SECONDS = 30
 _GONE = (NoSuchElementException, StaleElementReferenceException)
 
 
@@ -58,20 +46,35 @@ class BrowserPortal:
     download_seconds: float = 600
 
     async def fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
-        """Choose product, quarter and format on the page, press the button, wait for the file."""
-        return await asyncio.to_thread(self._fetch, source, period, into)
+        """Choose product, quarter and format on the page, press the button, wait for the file.
 
-    def _fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
-        with _browser(self.user_agent) as driver, _translated(self.url):
-            driver.set_page_load_timeout(self.page_seconds)
-            page = _Page(driver, self.page_seconds)
-            downloads = _Downloads(driver, into)
-            page.open(self.url)
-            page.choose_product(source.product)
-            page.choose_date(source, period)
-            page.choose_format(source.file_format)
-            page.press_download()
-            name, path = downloads.wait(period, self.download_seconds)
+        Cancelled, it ends the browser before it returns: no thread or process outlives it.
+        """
+        browser = Chromium(self.user_agent, into / "browser")
+        visit = asyncio.ensure_future(asyncio.to_thread(self._visit, browser, source, period, into))
+        try:
+            return await asyncio.shield(visit)
+        except asyncio.CancelledError:
+            browser.kill()
+            await asyncio.gather(visit, return_exceptions=True)
+            raise
+
+    def _visit(
+        self, browser: Chromium, source: PortalSource, period: Period, into: Path
+    ) -> Download:
+        longest = max(self.page_seconds, self.download_seconds) + _COMMAND_MARGIN_SECONDS
+        with browser.running(longest) as driver:
+            with _translated(self.url, SourceUnavailable(f"{self.url} did not load in time")):
+                page = _Page(driver, self.page_seconds)
+                downloads = _Downloads(driver, into)
+                page.open(self.url)
+                page.choose_product(source.product)
+                page.choose_date(source, period)
+                page.choose_format(source.file_format)
+                button = page.control(portal.DOWNLOAD)
+            late = f"the download of {period} did not end in {self.download_seconds:.0f} s"
+            with _translated(self.url, DownloadCutShort(late)):
+                name, path = downloads.press(button, period, self.download_seconds)
         portal.check_archive(path, name, source, period)
         log.info("archive_downloaded", archive=name, bytes=path.stat().st_size, through="browser")
         return Download(path, name, self.url)
@@ -83,26 +86,37 @@ class _Page:
     def __init__(self, driver: Chrome, seconds: float) -> None:
         self._driver = driver
         self._seconds = seconds
+        driver.set_page_load_timeout(seconds)
 
     def open(self, url: str) -> None:
         self._driver.get(url)
-        _check_status(self._driver, "opening the page")
+        _check_answer(self._driver, "opening the page")
 
     def choose_product(self, product: str) -> None:
         """Select by text; the page posts back and only then has the product's dates."""
-        box = self._control(portal.PRODUCTS)
+        box = self.control(portal.PRODUCTS)
         select = Select(box)
         texts = [option.text.strip() for option in select.options]
         if product not in texts:
             raise PageChanged(f"{portal.PRODUCTS!r} has no product {product!r}; it has {texts}")
         before = self._driver.find_elements(By.ID, portal.DATES)
         select.select_by_visible_text(product)
-        if before:
-            self._wait(lambda: _is_stale(before[0]), "the page did not post back")
-        self._wait(self._has_dates, f"no dates came in {portal.DATES!r} after the product")
+
+        def has_new_dates() -> bool:
+            _check_answer(self._driver, "choosing the product")
+            return self._has_dates() and not (before and not _is_stale(before[0]))
+
+        try:
+            self._wait(has_new_dates)
+        except TimeoutException:
+            if not _is_stale(box):
+                raise SourceUnavailable(
+                    f"the page did not post back in {self._seconds:.0f} s"
+                ) from None
+            raise PageChanged(f"no dates came in {portal.DATES!r} after the product") from None
 
     def choose_date(self, source: PortalSource, period: Period) -> None:
-        select = Select(self._control(portal.DATES))
+        select = Select(self.control(portal.DATES))
         texts = [option.text.strip() for option in select.options]
         wanted = portal.date_text(period)
         if wanted not in texts:
@@ -111,39 +125,29 @@ class _Page:
 
     def choose_format(self, file_format: str) -> None:
         """Always click, whatever is preselected: the site has changed its default before."""
-        label = self._find(By.XPATH, f"//label[contains(normalize-space(.), '{file_format}')]")
-        if label is None:
-            raise PageChanged(f"the page has no format {file_format!r}")
-        radio = self._control(label.get_attribute("for") or "")
+        labels = self._driver.find_elements(By.TAG_NAME, "label")
+        chosen = [label for label in labels if file_format in " ".join(label.text.split())]
+        if not chosen:
+            raise portal.no_format(file_format)
+        radio = self.control(chosen[0].get_attribute("for") or "")
         radio.click()
         if not radio.is_selected():
             raise PageChanged(f"the format {file_format!r} cannot be selected")
 
-    def press_download(self) -> None:
-        self._control(portal.DOWNLOAD).click()
+    def control(self, element_id: str) -> WebElement:
+        found = self._driver.find_elements(By.ID, element_id) if element_id else []
+        if not found:
+            raise portal.no_control(element_id)
+        return found[0]
 
     def _has_dates(self) -> bool:
-        found = self._driver.find_elements(By.CSS_SELECTOR, f"#{portal.DATES} option")
-        return bool(found)
+        return bool(self._driver.find_elements(By.CSS_SELECTOR, f"#{portal.DATES} option"))
 
-    def _control(self, element_id: str) -> WebElement:
-        found = self._find(By.ID, element_id) if element_id else None
-        if found is None:
-            raise PageChanged(f"the page has no control {element_id!r}; was it redesigned?")
-        return found
-
-    def _find(self, by: str, value: str) -> WebElement | None:
-        found = self._driver.find_elements(by, value)
-        return found[0] if found else None
-
-    def _wait(self, condition: Any, otherwise: str) -> None:
+    def _wait(self, condition: Callable[[], bool]) -> None:
         wait = WebDriverWait(
             self._driver, self._seconds, _POLL_SECONDS, ignored_exceptions=list(_GONE)
         )
-        try:
-            wait.until(lambda _: condition())
-        except TimeoutException as error:
-            raise PageChanged(f"{otherwise} in {self._seconds:.0f} s") from error
+        wait.until(lambda _: condition())
 
 
 class _Downloads:
@@ -158,16 +162,22 @@ class _Downloads:
                 event, lambda params, event=event: self._events.put((event, params))
             )
 
-    def wait(self, period: Period, seconds: float) -> tuple[str, Path]:
-        """Return the name the site gave and where the file lies, once it is complete."""
+    def press(self, button: WebElement, period: Period, seconds: float) -> tuple[str, Path]:
+        """Return the name the site gave and where the file lies, once it is complete.
+
+        Raises:
+            TimeoutException: it was not within `seconds`.
+        """
         deadline = time.monotonic() + seconds
-        marker = self._driver.find_elements(By.ID, portal.DOWNLOAD)
+        # The click itself waits for the site's first word.
+        self._driver.set_page_load_timeout(seconds)
+        button.click()
         name = ""
         while time.monotonic() < deadline:
             try:
                 event, params = self._events.get(timeout=0.1)
             except queue.Empty:
-                if not name and (not marker or _is_stale(marker[0])):
+                if not name and _is_stale(button):
                     self._page_instead(period)
                 continue
             if event == "download_will_begin":
@@ -180,59 +190,37 @@ class _Downloads:
             if path.name != name:
                 raise DownloadCutShort(f"{name!r} broke off; the browser's retry got {path.name!r}")
             return name, path
-        raise DownloadCutShort(f"the download of {period} did not end in {seconds:.0f} s")
+        raise TimeoutException
 
     def _page_instead(self, period: Period) -> None:
-        if self._driver.current_url.startswith("chrome-error:"):
+        if _is_network_error(self._driver):
             raise DownloadCutShort(f"the connection broke while downloading {period}")
-        _check_status(self._driver, f"downloading {period}")
+        _check_answer(self._driver, f"downloading {period}")
         raise portal.unexpected_content(self._driver.page_source.encode(), portal.date_text(period))
 
 
 @contextmanager
-def _browser(user_agent: str) -> Iterator[Chrome]:
-    """Start a browser with a profile of its own and leave nothing of it behind."""
-    profile = tempfile.mkdtemp(prefix="quarry-browser-")
-    options = ChromeOptions()
-    options.enable_bidi = True
-    for flag in (*_FLAGS, f"--user-data-dir={profile}", f"--user-agent={user_agent}"):
-        options.add_argument(flag)
-    binary, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary:
-        options.binary_location = binary
-    try:
-        try:
-            driver = Chrome(options, ChromeService(driver_path))
-        except WebDriverException as error:
-            raise SourceUnavailable(f"the browser did not start: {error.msg}") from error
-        try:
-            yield driver
-        finally:
-            # Ended from its own side, chromedriver wakes the thread that listens to it; quit()
-            # alone closes the socket under that thread, which then sleeps for up to 10 s.
-            driver.execute(Command.QUIT)
-            driver.service.stop()
-            driver.quit()
-    finally:
-        shutil.rmtree(profile, ignore_errors=True)
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str, late: Exception) -> Iterator[None]:
     try:
         yield
     except TimeoutException as error:
-        raise SourceUnavailable(f"{url} did not load in time") from error
-    except WebDriverException as error:
-        raise SourceUnavailable(f"the browser could not use {url}: {error.msg}") from error
+        raise late from error
+    except BROWSER_FAILED as error:
+        raise SourceUnavailable(f"the browser could not use {url}: {error}") from error
 
 
-def _check_status(driver: Chrome, doing: str) -> None:
+def _check_answer(driver: Chrome, doing: str) -> None:
+    if _is_network_error(driver):
+        raise SourceUnavailable(f"{doing}: the connection broke")
     status = driver.execute_script(
-        "return performance.getEntriesByType('navigation')[0].responseStatus"
+        "return performance.getEntriesByType('navigation')[0]?.responseStatus"
     )
     if isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST:
         raise portal.refused(status, doing)
+
+
+def _is_network_error(driver: Chrome) -> bool:
+    return driver.current_url.startswith("chrome-error:")
 
 
 def _is_stale(element: WebElement) -> bool:

@@ -1,5 +1,6 @@
 """The portal through plain HTTP, for machines with no browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,8 +24,7 @@ _CHUNK_BYTES = 1024 * 1024
 class HttpPortal:
     """Sends what the page's form would send.
 
-    `page_seconds` is how long a page may take, `download_seconds` how long between two pieces of
-    the archive.
+    `page_seconds` is how long a page may take, `download_seconds` how long the archive may.
     """
 
     url: str
@@ -34,17 +34,19 @@ class HttpPortal:
 
     async def fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
         """Post product, quarter and format as the browser would, and stream the answer."""
-        timeout = httpx.Timeout(self.page_seconds, read=self.download_seconds)
-        headers = {"User-Agent": self.user_agent}
-        async with (
-            _translated(self.url),
-            httpx.AsyncClient(headers=headers, timeout=timeout, follow_redirects=True) as client,
-        ):
-            form = _form(await client.get(self.url), "opening the page")
+        async with httpx.AsyncClient(
+            headers={"User-Agent": self.user_agent},
+            timeout=None,  # noqa: S113  # whole pages and archives have deadlines, see below
+            follow_redirects=True,
+        ) as client:
+            async with self._page_loads():
+                form = _form(await client.get(self.url), "opening the page")
             choice = _choose_product(form, source.product)
-            form = _form(await client.post(self.url, data=choice), "choosing the product")
+            async with self._page_loads():
+                form = _form(await client.post(self.url, data=choice), "choosing the product")
             fields = _choose_archive(form, source, period)
-            name, path = await self._download(client, fields, period, into)
+            async with self._archive_arrives(period):
+                name, path = await self._download(client, fields, period, into)
         portal.check_archive(path, name, source, period)
         log.info("archive_downloaded", archive=name, bytes=path.stat().st_size, through="http")
         return Download(path, name, self.url)
@@ -56,13 +58,42 @@ class HttpPortal:
         async with client.stream("POST", self.url, data=fields) as response:
             _check_status(response, f"downloading {period}")
             disposition = _FILENAME.search(response.headers.get("content-disposition", ""))
-            if disposition is None:
-                start = await response.aread()
-                raise portal.unexpected_content(start, portal.date_text(period))
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes(_CHUNK_BYTES):
+                    if disposition is None:
+                        raise portal.unexpected_content(chunk, portal.date_text(period))
                     file.write(chunk)
+        if disposition is None:
+            raise portal.unexpected_content(b"", portal.date_text(period))
         return disposition[1], path
+
+    @asynccontextmanager
+    async def _page_loads(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.page_seconds):
+                yield
+        except TimeoutError as error:
+            raise SourceUnavailable(f"{self.url} did not load in time") from error
+        except httpx.HTTPError as error:
+            raise SourceUnavailable(
+                f"{self.url} did not answer: {type(error).__name__} {error}"
+            ) from error
+
+    @asynccontextmanager
+    async def _archive_arrives(self, period: Period) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.download_seconds):
+                yield
+        except TimeoutError as error:
+            raise DownloadCutShort(
+                f"the download of {period} did not end in {self.download_seconds:.0f} s"
+            ) from error
+        except httpx.ConnectError as error:
+            raise SourceUnavailable(f"{self.url} did not answer: {error}") from error
+        except httpx.HTTPError as error:
+            raise DownloadCutShort(
+                f"the connection broke while downloading {period}: {type(error).__name__} {error}"
+            ) from error
 
 
 def _choose_product(form: Form, product: str) -> dict[str, str]:
@@ -76,9 +107,11 @@ def _choose_product(form: Form, product: str) -> dict[str, str]:
 
 
 def _choose_archive(form: Form, source: PortalSource, period: Period) -> dict[str, str]:
-    dates = form.options.get(portal.DATES, {})
-    wanted = portal.date_text(period)
     dates_name = form.name_of(portal.DATES)
+    dates = form.options.get(portal.DATES, {})
+    if not dates:
+        raise PageChanged(f"no dates came in {portal.DATES!r} after the product")
+    wanted = portal.date_text(period)
     if wanted not in dates:
         raise portal.not_offered(source, period, list(dates))
     radio = form.labelled(source.file_format)
@@ -99,13 +132,3 @@ def _form(response: httpx.Response, doing: str) -> Form:
 def _check_status(response: httpx.Response, doing: str) -> None:
     if response.is_error:
         raise portal.refused(response.status_code, doing)
-
-
-@asynccontextmanager
-async def _translated(url: str) -> AsyncIterator[None]:
-    try:
-        yield
-    except httpx.RemoteProtocolError as error:
-        raise DownloadCutShort(f"{url} closed the connection early: {error}") from error
-    except httpx.HTTPError as error:
-        raise SourceUnavailable(f"{url} did not answer: {type(error).__name__} {error}") from error

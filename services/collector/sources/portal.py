@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contracts import Period, PortalSource
 from services.collector.archive import ZIP_START
-from shared.errors import PeriodNotOffered, SourceUnavailable, UnexpectedDownload
+from shared.errors import PageChanged, PeriodNotOffered, SourceUnavailable, UnexpectedDownload
 
 REAL_PORTAL = "https://cdr.ffiec.gov/public/pws/downloadbulkdata.aspx"
 PRODUCTS = "ListBox1"
@@ -30,6 +30,16 @@ def date_text(period: Period) -> str:
 def archive_name(source: PortalSource, period: Period) -> str:
     """Return what the page calls the zip of a quarter."""
     return f"{source.archive_prefix}{period.end:%m%d%Y}.zip"
+
+
+def no_control(element_id: str) -> PageChanged:
+    """Say that a control is gone."""
+    return PageChanged(f"the page has no control {element_id!r}; was it redesigned?")
+
+
+def no_format(text: str) -> PageChanged:
+    """Say that a format is gone."""
+    return PageChanged(f"the page has no format {text!r}; was it redesigned?")
 
 
 def not_offered(source: PortalSource, period: Period, dates: list[str]) -> PeriodNotOffered:

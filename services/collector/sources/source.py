@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from contracts import Period, PortalSource
+from contracts import MANIFEST_NAME, Dataset, Manifest, Period, PortalSource
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,35 @@ class Source(Protocol):
         Raises:
             PeriodNotOffered, PageChanged, UnexpectedDownload: asking again will not help.
             SourceUnavailable, SourceBusy, DownloadCutShort: asking later may.
+        """
+
+
+@dataclass(frozen=True)
+class Order:
+    """A folder to gather: what of, for which run, and the key prefix its files go under."""
+
+    dataset: Dataset
+    run_id: str
+    prefix: str
+
+    @property
+    def manifest_key(self) -> str:
+        """Where the folder's manifest goes."""
+        return f"{self.prefix}{MANIFEST_NAME}"
+
+
+class Gatherer(Protocol):
+    """Brings a folder that is no archive into the lake, and keeps its own books about it."""
+
+    async def gather(self, order: Order) -> Manifest | None:
+        """Store the files and describe them; None: the source has nothing new.
+
+        A run that died is gathered again, so nothing may count as taken before `settle`.
+        """
+
+    async def settle(self, manifest: Manifest) -> Manifest:
+        """Do the bookkeeping of a folder whose manifest is stored; safe to repeat.
+
+        What is returned holds only those files that are this run's: another run may have been
+        quicker. It replaces the stored manifest before anyone is told of the folder.
         """

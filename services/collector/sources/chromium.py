@@ -1,0 +1,108 @@
+"""One Chromium per visit: started in a session of its own, ended with all it started."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event
+from typing import cast
+
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.remote.command import Command
+from selenium.webdriver.remote.remote_connection import RemoteConnection
+from urllib3.exceptions import HTTPError
+
+from shared.errors import SourceUnavailable
+
+# What Selenium raises when the browser, or the driver in between, is gone.
+BROWSER_FAILED = (WebDriverException, HTTPError, ConnectionError)
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",  # Lambda and root have no user namespaces to build the sandbox from
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1280,1000",
+)
+
+
+class Chromium:
+    """A browser with a new profile in `folder`; `kill` may be called from any thread."""
+
+    def __init__(self, user_agent: str, folder: Path) -> None:
+        self._folder = folder
+        self._killed = Event()
+        self._options = ChromeOptions()
+        self._options.enable_bidi = True
+        own = (f"--user-data-dir={folder / 'profile'}", f"--user-agent={user_agent}")
+        for flag in (*_FLAGS, *own):
+            self._options.add_argument(flag)
+        if binary := shutil.which("chromium"):
+            self._options.binary_location = binary
+        self._service = ChromeService(
+            shutil.which("chromedriver"),
+            # Passed on, not read: Chromium leaves files in TMPDIR, and this one is deleted.
+            env={**os.environ, "TMPDIR": str(folder)},
+            popen_kw={"start_new_session": True},
+        )
+
+    @contextmanager
+    def running(self, command_seconds: float) -> Iterator[Chrome]:
+        """Start it and leave no process or file behind.
+
+        `command_seconds` is the longest that one command to the browser may take.
+
+        Raises:
+            SourceUnavailable: it did not start, or was killed meanwhile.
+        """
+        self._folder.mkdir()
+        try:
+            driver = self._start()
+            try:
+                connection = cast("RemoteConnection", driver.command_executor)
+                connection.client_config.timeout = command_seconds
+                yield driver
+            finally:
+                self._end(driver)
+        finally:
+            self._kill_session()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End it at once, at the price of failing whatever is being done with it."""
+        self._killed.set()
+        self._kill_session()
+
+    def _start(self) -> Chrome:
+        try:
+            driver = Chrome(self._options, self._service)
+        except (*BROWSER_FAILED, OSError) as error:
+            raise SourceUnavailable(f"the browser did not start: {error}") from error
+        if self._killed.is_set():
+            self._end(driver)
+            raise SourceUnavailable("the browser was ended before it was used")
+        return driver
+
+    def _end(self, driver: Chrome) -> None:
+        # Ended from its own side, chromedriver wakes the thread that listens to it; quit()
+        # alone closes the socket under that thread, which then sleeps for up to 10 s.
+        with suppress(*BROWSER_FAILED):
+            driver.execute(Command.QUIT)
+        self._kill_session()
+        with suppress(*BROWSER_FAILED):
+            driver.quit()
+
+    def _kill_session(self) -> None:
+        """Kill the driver and what is left of the browser, which is in the driver's group."""
+        process = getattr(self._service, "process", None)
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
