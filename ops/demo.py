@@ -7,7 +7,6 @@ from collections import Counter
 
 from rich.columns import Columns
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 
 from ops.commands.send import new_run_id, request_for, send_request
@@ -88,14 +87,16 @@ def _show(progress: RunProgress) -> None:
 
 def _show_what_next(stack: Up) -> None:
     lines = [
-        "./quarry tables                                  what is there",
-        './quarry sql "select * from quarry.load limit 5"  where each row came from',
-        "./quarry send --from 2020Q2 --to 2020Q4 --wait   more quarters",
-        "./quarry up --zips DIR                           serve the regulator's real zips instead",
-        "./quarry status                                  parts, queues, dead-letter queues",
-        "./quarry down                                    stop everything; the data stays",
+        ("./quarry tables", "what is there"),
+        ("./quarry sql 'select * from quarry.load limit 3' --json", "where rows came from"),
+        ("./quarry send --from 2020Q2 --to 2020Q4 --wait", "more quarters"),
+        ("./quarry up --zips DIR", "serve real zips"),
+        ("./quarry status", "parts, queues, parked messages"),
+        ("./quarry down", "stop; the data stays"),
     ]
-    out.print(Panel("\n".join(map(escape, lines)), title="The stack is still running. Try next"))
+    out.print("\n[bold]The stack is still running. Try next[/bold]")
+    for command, purpose in lines:
+        out.print(f"  {escape(command)}  [dim]{purpose}[/dim]", highlight=False, soft_wrap=True)
     out.print(f"AWS emulator: {stack.endpoint_url}", highlight=False)
 
 
