@@ -26,6 +26,7 @@ COMMANDS = {
     "runs": "ops.commands.runs:runs",
     "explain": "ops.commands.explain:explain",
     "reconcile": "ops.commands.reconcile:reconcile",
+    "console": "ops.commands.console:console",
     "doctor": "ops.commands.doctor:doctor",
 }
 

@@ -1,0 +1,93 @@
+"""The live picture of the path, from queue depths and the run log. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from contracts import StepRecord
+from infra.names import SERVICES, Service
+
+_WINDOW = timedelta(minutes=5)
+_AFTER: dict[str, Service] = {
+    "generator": "collector",
+    "collector": "processor",
+    "processor": "loader",
+}
+
+
+@dataclass(frozen=True)
+class Depths:
+    """Messages of one service's queue and of its dead-letter queue."""
+
+    waiting: int
+    in_flight: int
+    parked: int
+
+
+@dataclass(frozen=True)
+class Station:
+    """One service as the picture shows it.
+
+    `oldest` is since when the oldest message of the queue has waited, as far as the run log tells;
+    `per_minute` and `seconds` (the median) are of the last five minutes.
+    """
+
+    service: Service
+    depths: Depths
+    working: int
+    oldest: datetime | None
+    per_minute: float
+    seconds: float | None
+    last_error: StepRecord | None
+
+    @property
+    def mood(self) -> str:
+        """`parked` where something lies dead, `busy` where there is work, else `idle`."""
+        if self.depths.parked:
+            return "parked"
+        return "busy" if self.depths.waiting or self.depths.in_flight or self.working else "idle"
+
+
+def stations(
+    depths: Mapping[Service, Depths], steps: Sequence[StepRecord], now: datetime
+) -> list[Station]:
+    """Return the four services in the order of the path."""
+    waiting = _waiting_since(steps)
+    found = []
+    for service in SERVICES:
+        own = [step for step in steps if step.stage == service]
+        recent = [
+            step
+            for step in own
+            if step.status == "done" and step.finished_at and now - step.finished_at < _WINDOW
+        ]
+        errors = [step for step in own if step.reason]
+        found.append(
+            Station(
+                service=service,
+                depths=depths[service],
+                working=min(
+                    depths[service].in_flight, sum(step.status == "started" for step in own)
+                ),
+                oldest=waiting.get(service) if depths[service].waiting else None,
+                per_minute=len(recent) / (_WINDOW / timedelta(minutes=1)),
+                seconds=median(step.seconds or 0 for step in recent) if recent else None,
+                last_error=max(errors, key=lambda step: step.started_at, default=None),
+            )
+        )
+    return found
+
+
+def _waiting_since(steps: Sequence[StepRecord]) -> dict[Service, datetime]:
+    """Say when the oldest message was sent that its service has not begun with."""
+    begun = {(step.run_id, step.stage, step.part) for step in steps}
+    waiting: dict[Service, datetime] = {}
+    for step in steps:
+        following = _AFTER.get(step.stage)
+        if step.status != "done" or step.finished_at is None or following is None:
+            continue
+        parts = step.expects or (step.part,)
+        if any((step.run_id, following, part) not in begun for part in parts):
+            waiting[following] = min(step.finished_at, waiting.get(following, step.finished_at))
+    return waiting

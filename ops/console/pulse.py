@@ -1,0 +1,121 @@
+"""What the live page shows, read again and again while somebody looks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from contracts import StepRecord
+from infra.names import SERVICES, Service
+from ops.access import Access
+from ops.console.drawing import Growth
+from ops.console.picture import Depths
+from ops.dlq.queues import DeadLetterQueues
+from ops.runs import Run, read_steps, runs_of
+from shared.errors import QuarryError
+from shared.log import log
+
+_GROWTHS = 60
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything the live page shows, read at one time."""
+
+    at: datetime
+    depths: dict[Service, Depths]
+    steps: tuple[StepRecord, ...]
+    growths: tuple[Growth, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, newest first."""
+        return runs_of(self.steps)
+
+
+@dataclass
+class Pulse:
+    """Reads once for all listeners, and only while there are any."""
+
+    access: Access
+    queues: DeadLetterQueues
+    every_seconds: float = 1.0
+    _latest: Moment | None = None
+    _listeners: set[asyncio.Queue[Moment]] = field(default_factory=set)
+    _beating: asyncio.Task[None] | None = None
+
+    async def now(self) -> Moment:
+        """Read everything at once."""
+        self._latest = await self._read()
+        return self._latest
+
+    async def beats(self) -> AsyncIterator[Moment]:
+        """Yield a moment now and then every second, until the listener goes."""
+        own: asyncio.Queue[Moment] = asyncio.Queue(maxsize=1)
+        self._listeners.add(own)
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
+        try:
+            while True:
+                yield await own.get()
+        finally:
+            self._listeners.discard(own)
+
+    async def stop(self) -> None:
+        """End the reading."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        while self._listeners:
+            try:
+                moment = await self.now()
+            except* QuarryError as errors:
+                log.warning("console_not_updated", reason=str(errors.exceptions[0]))
+            else:
+                for listener in self._listeners:
+                    if not listener.full():  # a slow browser gets the next one
+                        listener.put_nowait(moment)
+            await asyncio.sleep(self.every_seconds)
+
+    async def _read(self) -> Moment:
+        table = self.access.names.runs_table
+        async with asyncio.TaskGroup() as group:
+            steps = group.create_task(read_steps(self.access.clients.dynamodb, table))
+            growths = group.create_task(self._growths())
+            depths = {service: group.create_task(self._depths(service)) for service in SERVICES}
+        return Moment(
+            at=datetime.now(UTC),
+            depths={service: task.result() for service, task in depths.items()},
+            steps=tuple(steps.result()),
+            growths=tuple(growths.result()),
+        )
+
+    async def _depths(self, service: Service) -> Depths:
+        names = self.access.names
+        queue, dead = await asyncio.gather(
+            self.queues.depth(names.queue(service)),
+            self.queues.depth(names.dead_letter_queue(service)),
+        )
+        return Depths(queue.waiting, queue.in_flight, dead.waiting + dead.in_flight)
+
+    async def _growths(self) -> list[Growth]:
+        if self.access.database is None:
+            return []
+        async with self.access.database.connection() as connection:
+            if not await connection.fetchval("SELECT to_regclass('quarry.load') IS NOT NULL"):
+                return []
+            rows = await connection.fetch(
+                "SELECT table_schema, table_name,"
+                " array_agg(loaded_at ORDER BY loaded_at) AS moments,"
+                " array_agg(total ORDER BY loaded_at) AS rows FROM (SELECT *,"
+                " sum(inserted - removed) OVER (PARTITION BY table_schema, table_name"
+                " ORDER BY loaded_at)::bigint AS total FROM quarry.load) AS l"
+                " GROUP BY 1, 2 ORDER BY max(total) DESC, 1, 2 LIMIT $1",
+                _GROWTHS,
+            )
+        return [
+            Growth(row["table_schema"], row["table_name"], tuple(row["moments"]), tuple(row["rows"]))
+            for row in rows
+        ]

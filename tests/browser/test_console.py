@@ -1,0 +1,471 @@
+"""The console in headless Chromium: every view, every action, live, accessible, safe."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import asyncpg
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from contracts import Period, StepRecord
+from ops.stack.services import aws_variables
+from services.loader import ledger
+from services.loader.exactly_once import load_parquet
+from shared.aws import open_clients
+from shared.run_log import DynamoRunLog
+from tests.dlq_bench import Queues, pointed_at
+from tests.emulator import local_session
+from tests.loads import LIMITS, PROVENANCE, bank_rows, write
+from tests.parked import NAMES, Parked, collect, load, park, parked_messages
+
+ROOT = Path(__file__).parents[2]
+AXE = (Path(__file__).parent / "axe.min.js").read_text()
+RUN = "20261121-080000-abcd"
+LOADED = datetime.now(UTC) - timedelta(minutes=3)
+PAGES = ("/", "/runs", f"/runs/{RUN}", "/dlq", "/dlq/audit", "/quarantine",
+         "/row?table=call_reports.rc&key=37+2013Q1")  # fmt: skip
+
+
+def step(stage: str, part: str, second: int, **fields: Any) -> StepRecord:
+    at = LOADED + timedelta(seconds=second)
+    values = {
+        "run_id": RUN,
+        "stage": stage,
+        "part": part,
+        "status": "done",
+        "dataset": "call_reports",
+        "message_id": "m",
+        "started_at": at,
+        "finished_at": at + timedelta(seconds=4),
+        "trace": "Root=1-6b00d0f0-c4133d3a88745ddc8ef71c0a",
+    }
+    return StepRecord.model_validate(values | fields)
+
+
+async def record(endpoint: str, *steps: StepRecord) -> None:
+    with pointed_at(endpoint):
+        async with open_clients() as clients:
+            for one in steps:
+                await DynamoRunLog(clients.dynamodb, NAMES.runs_table).record(one)
+
+
+async def fill_table(url: str, folder: Path) -> None:
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    try:
+        await ledger.prepare(connection)
+        path = folder / "rc.parquet"
+        declaration = write(path, bank_rows({37: 100, 242: 200}))
+        await load_parquet(connection, path, declaration, PROVENANCE, LIMITS)
+    finally:
+        await connection.close()
+
+
+class Console:
+    """A console process and the browser that looks at it."""
+
+    def __init__(self, address: str, browser: webdriver.Chrome) -> None:
+        self.base, self.token = address.split("/?token=")
+        self.browser = browser
+        browser.get(address)
+
+    def open(self, path: str) -> None:
+        self.browser.get(self.base + path)
+
+    def find(self, css: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, css)
+
+    def texts(self, css: str) -> list[str]:
+        # In one go: the page replaces parts of itself while we read.
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)"
+        return list(self.browser.execute_script(script, css))
+
+    def click(self, css: str) -> None:
+        self.browser.execute_script("document.querySelector(arguments[0]).click()", css)
+
+    def class_of(self, css: str) -> str:
+        script = "return document.querySelector(arguments[0]).className"
+        return str(self.browser.execute_script(script, css))
+
+    def wait_for(self, css: str, text: str, seconds: float = 15) -> None:
+        WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(
+            lambda _: any(text in one for one in self.texts(css)), f"{text!r} in {css}"
+        )
+
+    def serious_findings(self) -> list[str]:
+        self.browser.execute_script(AXE)
+        result = self.browser.execute_async_script(
+            "axe.run(document).then(arguments[arguments.length - 1])"
+        )
+        return [
+            f"{one['id']}: {one['nodes'][0]['html']}"
+            for one in result["violations"]
+            if one["impact"] in {"serious", "critical"}
+        ]
+
+
+@contextlib.contextmanager
+def console_process(variables: dict[str, str], *options: str) -> Iterator[str]:
+    process = subprocess.Popen(  # noqa: S603  # this interpreter, our command
+        [sys.executable, "-m", "ops", "console", *options],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        deadline = monotonic() + 20
+        while monotonic() < deadline:
+            with contextlib.suppress(OSError), urlopen(address, timeout=5):  # noqa: S310  # ours
+                break
+            sleep(0.05)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def queues(emulator_url: str) -> Queues:
+    found = Queues.at(emulator_url)
+    found.empty()
+    park(found.sqs, parked_messages(24))
+    return found
+
+
+@pytest.fixture(scope="module")
+def database(database_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    name = "test_console"
+    asyncio.run(_run(database_server, f'CREATE DATABASE "{name}"'))
+    url = database_server.rsplit("/", 1)[0] + f"/{name}"
+    asyncio.run(fill_table(url, tmp_path_factory.mktemp("rows")))
+    yield url
+    asyncio.run(_run(database_server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def variables(
+    emulator_url: str, queues: Queues, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    assert queues.parked() == 24
+    steps = [
+        step("generator", "all", 0, expects=("2013Q1", "2013Q2"), counts={"folders": 2}),
+        step("collector", "2013Q1", 5, counts={"files": 44}, warnings=("RCO(1 of 2) is missing",)),
+        step("processor", "2013Q1", 10, expects=("2013Q1/call_reports.rc",)),
+        step("loader", "2013Q1/call_reports.rc", 15, counts={"rows": 2}, outcome="loaded"),
+    ]
+    asyncio.run(record(emulator_url, *steps))
+    return {
+        **aws_variables(emulator_url),
+        "QUARRY_HOME": str(tmp_path_factory.mktemp("console")),
+        "DATABASE_URL": database,
+        "HOME": str(tmp_path_factory.mktemp("home")),
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.binary_location = "/usr/bin/chromium"
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    look_at(driver, width=1280)
+    yield driver
+    driver.quit()
+
+
+def look_at(browser: webdriver.Chrome, *, width: int, dark: bool = False) -> None:
+    metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+
+@pytest.fixture(scope="module")
+def console(variables: dict[str, str], browser: webdriver.Chrome) -> Iterator[Console]:
+    with console_process(variables, "--write") as address:
+        yield Console(address, browser)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_is_accessible_fits_its_width_and_says_nothing_in_the_log(
+    console: Console, width: int, dark: bool
+) -> None:
+    browser = console.browser
+    look_at(browser, width=width, dark=dark)
+    try:
+        for page in PAGES:
+            console.open(page)
+            assert console.serious_findings() == [], page
+            wide = browser.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, page
+            keep_screenshot(browser, page, width=width, dark=dark)
+        assert [line["message"] for line in browser.get_log("browser")] == []  # type: ignore[no-untyped-call]  # selenium's
+    finally:
+        look_at(browser, width=1280)
+
+
+def keep_screenshot(browser: webdriver.Chrome, page: str, *, width: int, dark: bool) -> None:
+    """Write pictures for the documentation where `QUARRY_SCREENSHOTS` names a folder."""
+    folder = os.environ.get("QUARRY_SCREENSHOTS")
+    if folder:
+        name = re.sub(r"\W+", "-", page.partition("?")[0]).strip("-") or "overview"
+        kind = "phone" if width < 500 else "dark" if dark else "light"
+        browser.save_screenshot(f"{folder}/console-{name}-{kind}.png")
+
+
+def test_the_overview_shows_path_quarters_runs_and_rows(console: Console) -> None:
+    console.open("/")
+
+    assert console.texts(".station h3") == ["Generator", "Collector", "Processor", "Loader"]
+    assert "dead letter" in console.texts(".station .dead")[1]
+    assert console.class_of("#heat-call_reports-2013Q1") == "cell loaded"
+    assert console.class_of("#heat-call_reports-2013Q2") == "cell collecting"
+    assert RUN in console.texts(".list td")[0]
+    assert console.texts(".growth .name") == ["rc"]
+    assert "2" in console.texts(".growth .n")
+
+
+def test_what_happens_is_on_the_page_within_two_seconds(
+    console: Console, queues: Queues, emulator_url: str
+) -> None:
+    console.open("/")
+    console.wait_for(".beat", "UTC")
+
+    queues.sqs.send_message(QueueUrl=queues.url(NAMES.queue("collector")), MessageBody="{}")
+    began = monotonic()
+    console.wait_for(".station:nth-child(2) .queue dd", "1", seconds=5)
+    assert monotonic() - began < 2
+
+    asyncio.run(record(emulator_url, step("collector", "2013Q2", 30, status="parked", reason="E")))
+    began = monotonic()
+    WebDriverWait(console.browser, 5, poll_frequency=0.05).until(
+        lambda _: console.class_of("#heat-call_reports-2013Q2") == "cell failed"
+    )
+    assert monotonic() - began < 2
+    queues.drain("collector")
+
+
+def test_an_update_moves_nothing_and_keeps_the_focus(console: Console, queues: Queues) -> None:
+    console.open("/")
+    console.wait_for(".beat", "UTC")
+    place = "return document.querySelector('.heat').getBoundingClientRect().top"
+    before = console.browser.execute_script(place)
+    console.browser.execute_script("document.querySelector('#dead-collector').focus()")
+
+    queues.sqs.send_message(QueueUrl=queues.url(NAMES.queue("collector")), MessageBody="{}")
+    console.wait_for(".station:nth-child(2) .queue dd", "1", seconds=5)
+
+    assert console.browser.execute_script(place) == before
+    focused = console.browser.execute_script("return document.activeElement.id")
+    assert focused == "dead-collector"
+    queues.drain("collector")
+
+
+def test_a_quarter_opens_its_run_with_the_timeline(console: Console) -> None:
+    console.open("/")
+    console.click("#heat-call_reports-2013Q1")
+
+    console.wait_for("h1", RUN)
+    assert len(console.browser.find_elements(By.CSS_SELECTOR, ".lane rect")) >= 4
+    assert "RCO(1 of 2) is missing" in " ".join(console.texts(".note"))
+    assert "Root=1-6b00d0f0" in console.find(".facts").text
+
+
+def test_the_keyboard_reaches_content_and_groups(console: Console) -> None:
+    console.open("/dlq")
+    body = console.find("body")
+    body.send_keys(Keys.TAB)
+    active = console.browser.switch_to.active_element
+    assert active.text == "Skip to content"
+    active.send_keys(Keys.ENTER)
+    console.browser.execute_script("document.querySelector('.groups a').focus()")
+    console.browser.switch_to.active_element.send_keys(Keys.ENTER)
+
+    WebDriverWait(console.browser, 10).until(lambda browser: "kind=" in browser.current_url)
+    assert len(console.texts(".groups .chosen")) == 1
+
+
+def test_filters_narrow_the_messages_as_one_types(console: Console) -> None:
+    console.open("/dlq")
+    assert len(console.texts(".groups li")) == 12
+
+    console.find("input[name=where]").send_keys("payload.table == 'rcb'")
+
+    console.wait_for(".head .sub", "2 of 24")
+    console.find("input[name=where]").send_keys(" [")
+    console.wait_for("[role=alert]", "does not parse")
+
+
+def test_a_body_with_a_script_is_shown_and_not_run(console: Console) -> None:
+    console.open("/dlq?error=MemoryError")
+    console.find(".list td a").click()
+
+    console.wait_for(".lead", "<script>document.title='run'</script>")
+    assert console.browser.title != "run"
+    assert '"FolderComplete"' in console.texts(".j-text")
+
+
+def test_an_edit_is_checked_planned_and_replayed_with_progress(
+    console: Console, queues: Queues
+) -> None:
+    console.open("/dlq?error=PageChanged")
+    console.find(".list td a").click()
+    console.wait_for("h1", "PageChanged")
+    console.find("summary").click()
+    area = console.find("textarea")
+    body = area.get_attribute("value") or ""
+    put(console, area, body.replace('"period":"', '"period":"x'))
+    console.find("form.edit input[name=why]").send_keys("typing error")
+    console.find("form.edit button").click()
+    console.wait_for("[role=alert]", "payload.period")
+
+    put(console, console.find("textarea"), re.sub(r"20\d\dQ\d", "2019Q4", body))
+    console.find("form.edit input[name=why]").send_keys("typing error")
+    console.find("form.edit button").click()
+    console.wait_for("[role=alert]", "Kept.")
+    console.find("form.deeds button").click()
+    console.wait_for(".plan", "1 of 1 would be sent")
+    console.find(".plan input[name=why]").send_keys("fixed")
+    console.find(".plan button").click()
+    console.wait_for(".progress .good", "1 done")
+
+    (sent,) = queues.drain("collector")
+    assert '"2019Q4"' in sent["Body"]
+    console.open("/dlq/audit")
+    assert [row.split()[0] for row in console.texts(".list td:nth-child(3)")][:2] == [
+        "replay",
+        "edit",
+    ]
+
+
+def put(console: Console, area: WebElement, text: str) -> None:
+    console.browser.execute_script("arguments[0].value = arguments[1]", area, text)
+
+
+def test_a_fifo_replay_out_of_order_needs_a_word(console: Console, queues: Queues) -> None:
+    park(queues.sqs, [Parked("loader", load(Period(2020, q), "t"), group="late") for q in (1, 1)])
+    console.open("/dlq")
+    console.find(".filter button").click()
+    console.wait_for(".head .sub", f"of {queues.parked()}")
+    console.open("/dlq?where=payload.table+%3D%3D+%27t%27")
+    last = console.browser.find_elements(By.CSS_SELECTOR, ".list td a")[-1]
+    last.click()
+    console.wait_for("h1", "Redriven")
+    console.find("form.deeds button").click()
+    console.wait_for(".plan .bad", "parked before it")
+    console.find(".plan input[name=why]").send_keys("in a hurry")
+    console.find(".plan button").click()
+    console.wait_for(".progress .bad", "would break the order")
+
+
+def test_a_purge_asks_archives_and_deletes(console: Console, queues: Queues) -> None:
+    before = queues.parked()
+    console.open("/dlq?error=UnsafeArchive")
+    console.find("form[hx-post='/dlq/purge'] input[name=why]").send_keys("useless")
+    console.find("button.danger").click()
+    console.browser.switch_to.alert.accept()
+
+    console.wait_for(".progress .good", "2 done")
+
+    assert queues.parked() == before - 2
+    keys = local_session().client("s3", endpoint_url=queues.sqs.meta.endpoint_url)
+    found = keys.list_objects_v2(Bucket=NAMES.bucket, Prefix="ops/dlq/purge/")
+    assert found["KeyCount"] >= 1
+
+
+def test_a_row_is_followed_to_its_load(console: Console) -> None:
+    console.open("/row")
+    console.find("input[name=table]").send_keys("call_reports.rc")
+    console.find("main input[name=key]").send_keys("37 2013Q1")
+    console.find("main button").click()
+
+    console.wait_for(".lineage", "period_end = 2013-03-31, idrssd = 37")
+    assert "100" in console.texts(".values dd")
+    console.open("/row?table=call_reports.rc&key=1+2013Q1")
+    console.wait_for("[role=alert]", "no row with")
+
+
+def status(address: str, **headers: str) -> int:
+    try:
+        with urlopen(Request(address, headers=headers), timeout=10) as answer:  # noqa: S310  # ours
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+def post(console: Console, path: str, **headers: str) -> int:
+    port = console.base.rsplit(":", 1)[1]
+    cookie = {"Cookie": f"quarry_console_{port}={console.token}", **headers}
+    request = Request(console.base + path, b"", cookie, method="POST")  # noqa: S310  # ours
+    try:
+        with urlopen(request, timeout=10) as answer:  # noqa: S310  # ours
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_without_its_token_the_console_shows_nothing(console: Console) -> None:
+    assert status(console.base + "/") == 401
+    assert status(console.base + "/?token=wrong") == 401
+    assert status(console.base + "/", Host="evil.example") == 421
+
+
+def test_a_change_from_another_page_is_refused(console: Console) -> None:
+    assert post(console, "/dlq/look") == 403
+    assert post(console, "/dlq/look", **{"X-CSRF-Token": "guess"}) == 403
+
+
+def test_the_security_policy_allows_no_foreign_and_no_inline_script(console: Console) -> None:
+    port = console.base.rsplit(":", 1)[1]
+    headers = {"Cookie": f"quarry_console_{port}={console.token}"}
+    with urlopen(Request(console.base + "/", headers=headers), timeout=10) as answer:  # noqa: S310  # ours
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+
+
+def test_without_write_nothing_can_be_changed(
+    variables: dict[str, str], browser: webdriver.Chrome, queues: Queues, tmp_path: Path
+) -> None:
+    queues.empty()
+    park(queues.sqs, [Parked("collector", collect(Period(2013, 1)))])
+    with console_process({**variables, "QUARRY_HOME": str(tmp_path)}) as address:
+        console = Console(address, browser)
+        console.open("/dlq")
+        assert not console.find("button.danger").is_enabled()
+        csrf = re.search(r'X-CSRF-Token": "(\w+)', console.browser.page_source)
+        assert csrf is not None
+        assert post(console, "/dlq/replay", **{"X-CSRF-Token": csrf[1]}) == 403
+    assert queues.parked() == 1
