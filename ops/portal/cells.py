@@ -10,31 +10,35 @@ import polars as pl
 from contracts import Period
 from ops.portal.banks import Banks
 from ops.portal.layout import Column
+from ops.portal.statements import statements
 
 _PERCENT_SINCE = Period(2015, 1)
 _RESTATED_SHARE = 0.01
 _CONFIDENTIAL_COLUMNS = 37  # every so many amounts a column has some cells that say CONF
+_CONFIDENTIAL_SHARE = 0.01
+_LOSS_COLUMNS_SHARE = 0.1  # of income items: may be negative
+_LOSS_SHARE = 0.05
+_YES_SHARE = 0.3
+# Most banks leave most questions open; NARR asks every bank the same one.
 _UNANSWERED = 0.6
+_UNANSWERED_BY_CODE = {"RCON6979": 0.2}
+_UNEXPLAINED = 0.9
+_UNEXPLAINED_BY_CODE = {"TEXT6980": 0.98}
 _NOTES = (
     "Goodwill of a branch",
     "Prepaid expenses\nand deferred charges",
     'So-called "other" items',
+    '"Suspense" accounts',
+    'Signs of 12" and more',
+    "Caf? lease",
     "0.00000000",
     "N/A",
     "Accrued interest; see note 4",
+    "The bank explains at length. " * 50 + "End",
 )
-_SHARES = {  # of total assets
-    "RCFD2170": 1.0,
-    "RCON2170": 1.0,
-    "RCFD2122": 0.61,
-    "RCON2122": 0.61,
-    "RCON2200": 0.78,
-    "RCFD3210": 0.11,
-    "RCON3210": 0.11,
-    "RIAD4340": 0.0027,
-    "RIAD4107": 0.011,
-    "RIAD4073": 0.002,
-}
+_DATES_OF_PUSH_DOWN = (None, "0", "00000000", "20010630")  # the first three mean none
+_BANKS_PER_PUSH_DOWN = 40
+_AUDIT_INDICATORS = ("1a", "2b", "3", None)
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Setting:
     restated: int = 0
 
     @cached_property
-    def assets(self) -> np.ndarray:
-        """Total assets per bank."""
-        return self.banks.assets(self.period)
+    def figures(self) -> dict[str, np.ndarray]:
+        """What has to go together, by item."""
+        return statements(self.banks, self.period)
 
     def random(self, *what: str | int) -> np.random.Generator:
         """Return numbers that depend on the seed and on `what`, and on nothing else."""
@@ -76,7 +80,7 @@ def column_cells(
         case "amount":
             cells = _amounts(name, column, setting, random)
     if position % _CONFIDENTIAL_COLUMNS == _CONFIDENTIAL_COLUMNS - 1 and part == 1:
-        hidden = random.random(setting.banks.count) < 0.01  # noqa: PLR2004  # one in a hundred
+        hidden = random.random(setting.banks.count) < _CONFIDENTIAL_SHARE
         hidden &= schedule not in {"RC", "RI"}
         mask = pl.Series(hidden)
         cells = cells.cast(pl.String).set(mask, "CONF") if hidden.any() else cells
@@ -84,29 +88,38 @@ def column_cells(
 
 
 def _amounts(name: str, column: Column, setting: Setting, random: np.random.Generator) -> pl.Series:
-    """Thousands of dollars; RCFD only from banks with foreign offices, RCON from the others."""
-    count = setting.banks.count
-    known = _SHARES.get(column.code)
-    if known is None:
-        shape = setting.random(column.code)
-        share = 10 ** shape.uniform(-6, -1.5)
-        # Many items concern few banks, some none at all.
-        reporting = max(0.0, shape.beta(0.9, 0.6) - 0.02)
-        present = random.random(count, dtype=np.float32) < reporting
-        spread = np.exp(random.standard_normal(count, dtype=np.float32))
+    """Thousands of dollars; RCFD only from banks with foreign offices."""
+    series, item = column.code[:4], column.code[4:]
+    values = setting.figures.get(item)
+    if values is None:
+        values, present = _made_up_amounts(column, setting, random)
     else:
-        share = known
-        present = np.ones(count, dtype=bool)
-        spread = np.ones(count)
-        if known < 1:
-            spread = 1 + 0.2 * random.standard_normal(count)
-    if column.code.startswith("RCFD"):
+        present = np.ones(setting.banks.count, dtype=bool)
+        # With foreign offices a bank reports the item for all of them, deposits for both.
+        if series == "RCON" and item != "2200":
+            present = ~setting.banks.foreign
+    if series == "RCFD":
         present = present & setting.banks.foreign
-    elif known is not None and column.code.startswith("RCON") and column.code != "RCON2200":
-        present = present & ~setting.banks.foreign
-    values = (setting.assets * share * spread).astype(np.int64)
     values = _restate(values, column, setting)
     return pl.Series(name, values).set(pl.Series(~present), None)
+
+
+def _made_up_amounts(
+    column: Column, setting: Setting, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values, and who reports one: the same banks in every quarter."""
+    shape, count = setting.random(column.code), setting.banks.count
+    share = 10 ** shape.uniform(-6, -1.5)
+    # Many items concern few banks, some none at all.
+    reporting = max(0.0, shape.beta(0.9, 0.6) - 0.02)
+    present = shape.random(count, dtype=np.float32) < reporting
+    spread = np.exp(random.standard_normal(count, dtype=np.float32))
+    if column.code.startswith("RIAD"):
+        spread *= setting.period.quarter  # the year so far
+        if shape.random() < _LOSS_COLUMNS_SHARE:
+            spread[random.random(count) < _LOSS_SHARE] *= -1
+    values = (setting.figures["2170"] * share * spread).astype(np.int64)
+    return values, present
 
 
 def _restate(values: np.ndarray, column: Column, setting: Setting) -> np.ndarray:
@@ -120,13 +133,11 @@ def _restate(values: np.ndarray, column: Column, setting: Setting) -> np.ndarray
 
 def _flags(name: str, column: Column, setting: Setting, random: np.random.Generator) -> pl.Series:
     count = setting.banks.count
-    true = random.random(count) < 0.3  # noqa: PLR2004  # a minority says yes
-    words = np.where(true, "true", "false")
+    words = np.where(random.random(count) < _YES_SHARE, "true", "false")
     shouting = random.integers(0, count)  # one bank spells it TRUE, as one real bank does
     words[shouting] = words[shouting].upper()
-    absent = random.random(count) < (
-        0.2 if column.code == "RCON6979" else 0.6
-    )  # most do not answer
+    absent = random.random(count) < _UNANSWERED_BY_CODE.get(column.code, _UNANSWERED)
+    absent[shouting] = False
     return pl.Series(name, words.tolist()).set(pl.Series(absent), None)
 
 
@@ -145,26 +156,24 @@ def _ratios(name: str, column: Column, setting: Setting, random: np.random.Gener
 def _notes(name: str, column: Column, setting: Setting, random: np.random.Generator) -> pl.Series:
     count = setting.banks.count
     texts = [_NOTES[pick] for pick in random.integers(0, len(_NOTES), count)]
-    silent = random.random(count) < (0.98 if column.code == "TEXT6980" else 0.9)  # few explain
+    silent = random.random(count) < _UNEXPLAINED_BY_CODE.get(column.code, _UNEXPLAINED)
     return pl.Series(name, texts).set(pl.Series(silent), None)
 
 
 def _codes(name: str, column: Column, setting: Setting) -> pl.Series:
     rows = range(setting.banks.count)
+    cells: list[str | None]
     match column.code:
         case "RCON9999":
-            cells: list[str | None] = [f"{setting.period.end:%Y%m%d}" for _ in rows]
+            cells = [f"{setting.period.end:%Y%m%d}" for _ in rows]
         case "RSSD9050":
-            numbers = setting.random(column.code).integers(1, 60_000, setting.banks.count)
-            cells = [f"{number:05d}" for number in numbers]
+            cells = [f"{number:05d}" for number in setting.banks.certificates]
         case "RIAD9106":
-            # Where there is no date the site writes nothing, 0 or 00000000.
-            cells = [(None, "0", "00000000", "20010630")[min(row % 40, 3)] for row in rows]
-            cells = [cell if row % 40 <= 3 else None for row, cell in zip(rows, cells, strict=True)]  # noqa: PLR2004  # the four kinds above
+            known = dict(enumerate(_DATES_OF_PUSH_DOWN))
+            cells = [known.get(row % _BANKS_PER_PUSH_DOWN) for row in rows]
         case "RCON8678":
-            cells = [
-                ("1231", "12/31", f"12/31/{setting.period.year}", None)[row % 4] for row in rows
-            ]
+            spellings = ("1231", "12/31", f"12/31/{setting.period.year}", None)
+            cells = [spellings[row % len(spellings)] for row in rows]
         case _:
-            cells = [("1a", "2b", "3", None)[row % 4] for row in rows]
+            cells = [_AUDIT_INDICATORS[row % len(_AUDIT_INDICATORS)] for row in rows]
     return pl.Series(name, cells, dtype=pl.String)

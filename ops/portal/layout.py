@@ -81,6 +81,7 @@ _KNOWN: dict[str, tuple[tuple[str, Kind, str], ...]] = {
         ("RCON6724", "code", "AUDIT INDICATOR"),
         ("RCON8678", "code", "FISCAL YEAR END"),
     ),
+    "RCL": (("RCFDA126", "amount", "INTEREST RATE CONTRACTS, NOTIONAL"),),
     "RI": (
         ("RIAD4340", "amount", "NET INCOME (LOSS)"),
         ("RIAD4107", "amount", "TOTAL INTEREST INCOME"),

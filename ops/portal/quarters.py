@@ -3,6 +3,7 @@
 import io
 import zipfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,9 +16,10 @@ from ops.portal.cells import Setting, column_cells
 from ops.portal.layout import Part, parts_of
 
 # Part of every cached file's name: bytes made by an older version are not served again.
-_VERSION = 1
+_VERSION = 2
 # Zips of one quarter and seed are equal to the last byte, so every member has this time.
 _TIME = (2020, 11, 14, 0, 0, 0)
+_NATIONAL_SHARE = 0.2  # of banks have a national charter
 _POR_COLUMNS = (
     "FDIC Certificate Number",
     "OCC Charter Number",
@@ -53,8 +55,11 @@ class MadeUpQuarters:
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             unfinished = self.cache / f"{name}.{uuid4().hex}"
-            unfinished.write_bytes(make_zip(Banks(self.seed, self.banks), period, restated))
-            unfinished.replace(path)
+            try:
+                unfinished.write_bytes(make_zip(Banks(self.seed, self.banks), period, restated))
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
         return path
 
 
@@ -96,30 +101,32 @@ def _schedule(part: Part, setting: Setting) -> bytes:
 
 def _panel(setting: Setting) -> bytes:
     banks, period = setting.banks, setting.period
-    numbers = np.random.default_rng([banks.seed, 7])
-    certificates = numbers.integers(1, 60_000, banks.count)
-    charters = numbers.integers(1, 25_000, banks.count) * (numbers.random(banks.count) < 0.2)  # noqa: PLR2004  # one in five is national
-    routing = numbers.integers(10_000_000, 330_000_000, banks.count)
-    zips = numbers.integers(10_000, 99_999, banks.count)
-    lines = ['"IDRSSD"\t' + "\t".join(_POR_COLUMNS)]
+    random = np.random.default_rng([banks.seed, 9])
+    national = random.random(banks.count) < _NATIONAL_SHARE
+    charters = random.integers(1, 25_000, banks.count) * national
+    routing = random.integers(10_000_000, 330_000_000, banks.count)
+    zips = random.integers(10_000, 99_999, banks.count)
+    days = random.integers(15, 40, banks.count)
     forms = banks.forms(period)
+    lines = ['"IDRSSD"\t' + "\t".join(_POR_COLUMNS)]
     for row in range(banks.count):
-        # Quotes inside an address and the blank after it are the site's.
+        # Quotes inside an address and the blank after it are the site's, and so are zeros.
         quoted = '"M" ' if row % 97 == 13 else ""  # noqa: PLR2004  # now and then
         long_zip = "1234" if row % 11 == 5 else ""  # noqa: PLR2004  # nine digits now and then
+        submitted = period.end + timedelta(days=int(days[row]))
         cells = (
             banks.ids[row],
-            certificates[row],
+            banks.certificates[row],
             charters[row],
             0,
             routing[row] if row % 50 else 0,
             banks.names[row],
             f"{100 + row % 900} {quoted}MAIN STREET ",
-            banks.names[row].split()[0],
+            banks.towns[row],
             banks.states[row],
             f"{zips[row]}{long_zip}",
             forms[row],
-            f"{period.end:%Y-%m-%d}T{9 + row % 9:02d}:{row % 60:02d}:{row % 59:02d}",
+            f"{submitted}T{9 + row % 9:02d}:{row % 60:02d}:{row % 59:02d}",
         )
         lines.append("\t".join(map(str, cells)))
     return ("\r\n".join(lines) + "\r\n").encode("ascii")
