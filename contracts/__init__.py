@@ -1,6 +1,14 @@
 """WHAT the services agree on: pydantic models only, no I/O."""
 
-from contracts.dataset import Dataset, LoadMode, PortalSource
+from contracts.dataset import (
+    DatabaseSource,
+    Dataset,
+    DropSource,
+    DynamoSource,
+    LoadMode,
+    LoadRule,
+    PortalSource,
+)
 from contracts.envelope import Envelope, InvalidMessage, open_envelope, open_request
 from contracts.manifest import MANIFEST_NAME, CollectedFile, Manifest, clean_prefix, raw_prefix
 from contracts.messages import (
@@ -10,6 +18,7 @@ from contracts.messages import (
     LoadComplete,
     LoadOutcome,
     LoadTable,
+    Packet,
     Payload,
     S3Object,
 )
@@ -20,7 +29,10 @@ __all__ = [
     "MANIFEST_NAME",
     "CollectFolder",
     "CollectedFile",
+    "DatabaseSource",
     "Dataset",
+    "DropSource",
+    "DynamoSource",
     "Envelope",
     "FolderComplete",
     "GenerateRequest",
@@ -28,8 +40,10 @@ __all__ = [
     "LoadComplete",
     "LoadMode",
     "LoadOutcome",
+    "LoadRule",
     "LoadTable",
     "Manifest",
+    "Packet",
     "Payload",
     "Period",
     "PortalSource",

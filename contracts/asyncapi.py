@@ -97,7 +97,7 @@ def _queue(channel: Channel) -> Json:
         "redrivePolicy": {"deadLetterQueue": {"name": dead_letters}, "maxReceiveCount": 5},
     }
     if fifo:
-        queue |= {"deduplicationScope": "messageGroup", "fifoThroughputLimit": "perMessageGroupId"}
+        queue |= {"deduplicationScope": "queue", "fifoThroughputLimit": "perQueue"}
     return {
         "address": address,
         "title": f"The queue the {service} reads",

@@ -1,13 +1,15 @@
 """What a dataset declares: its source, its format and how its tables are loaded."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from contracts.model import Contract
 from contracts.period import Period
+from contracts.star_schema import StarSchema
 
 LoadMode = Literal["append", "merge", "replace", "replace_period"]
+FileFormat = Literal["cdr_bulk", "star_schema", "dynamodb_items", "delimited_text"]
 
 
 class PortalSource(Contract):
@@ -22,15 +24,62 @@ class PortalSource(Contract):
     )
 
 
+class DatabaseSource(Contract):
+    """A PostgreSQL database; each table's new and changed rows become numbered packets."""
+
+    kind: Literal["database"] = "database"
+    table_schema: str = Field(default="public", description="Schema of the polled tables.")
+    tables: tuple[str, ...] = Field(description="Polled in this order, all in one snapshot.")
+
+
+class DynamoSource(Contract):
+    """DynamoDB tables, scanned whole."""
+
+    kind: Literal["dynamodb"] = "dynamodb"
+    tables: tuple[str, ...] = Field(description="Names of the scanned tables.")
+
+
+class DropSource(Contract):
+    """Files dropped under `inbox/` of the lake."""
+
+    kind: Literal["s3_drop"] = "s3_drop"
+
+
+Source = Annotated[
+    PortalSource | DatabaseSource | DynamoSource | DropSource, Field(discriminator="kind")
+]
+
+
+class LoadRule(Contract):
+    """How one table is loaded where it differs from its dataset."""
+
+    mode: LoadMode
+    key: tuple[str, ...] = ()
+
+
 class Dataset(Contract):
     """One declaration in `contracts/datasets/`; services look it up by name and read only this."""
 
     name: str
     table_schema: str
-    source: PortalSource
-    format: Literal["cdr_bulk"] = Field(description="Which processor reads the files.")
+    source: Source
+    format: FileFormat = Field(description="Which processor reads the files.")
     first_period: Period | None = Field(
         default=None, description="First period the source has; None: not periodic."
     )
     mode: LoadMode
     key: tuple[str, ...]
+    rules: dict[str, LoadRule] = Field(
+        default_factory=dict, description="By table, where mode and key are not the dataset's."
+    )
+    database: str | None = Field(
+        default=None,
+        description="Target database on the server, `{env}` for the environment; None: its own.",
+    )
+    star: StarSchema | None = Field(
+        default=None, description="Format `star_schema` only: what the packets become."
+    )
+
+    def rule_of(self, table: str) -> LoadRule:
+        """Return how a table is loaded."""
+        return self.rules.get(table) or LoadRule(mode=self.mode, key=self.key)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from contracts.messages import DatasetName, Sha256
+from contracts.messages import DatasetName, Packet, Sha256
 from contracts.model import Contract
 from contracts.period import Period
 
@@ -53,6 +53,9 @@ class Manifest(Contract):
         description="Every file of the folder, the manifest not counted."
     )
     warnings: Annotated[tuple[str, ...], Field(description="Facts an operator should know.")] = ()
+    packets: Annotated[
+        tuple[Packet, ...], Field(description="The packets among the files, if it has any.")
+    ] = ()
 
     @property
     def bytes(self) -> int:

@@ -94,6 +94,13 @@ class GenerateRequest(Payload):
     )
 
 
+class Packet(Contract):
+    """One numbered batch of new rows of one source table."""
+
+    table: Identifier = Field(description="Table of the source.", examples=["sales_order"])
+    id: int = Field(ge=1, description="Counts the table's packets from 1.", examples=[17])
+
+
 class FolderPayload(Payload):
     """About one folder: one quarter of a periodic dataset."""
 
@@ -157,6 +164,9 @@ class FolderComplete(FolderPayload):
         description="When the manifest was written.", examples=["2026-11-21T09:00:00Z"]
     )
     warnings: Warnings = ()
+    packets: tuple[Packet, ...] = Field(
+        default=(), description="The packets in the folder, where its source gives packets."
+    )
 
 
 class LoadTable(TablePayload):
@@ -184,6 +194,11 @@ class LoadTable(TablePayload):
     as_of: AwareDatetime = Field(
         description="When the rows were collected; orders loads of one table and period.",
         examples=["2026-11-21T09:00:00Z"],
+    )
+    database: Identifier | None = Field(
+        default=None,
+        description="Database on the loader's server; left out for the one it is connected to.",
+        examples=["invoice-transactions-local-dw"],
     )
 
     @property

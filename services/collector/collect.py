@@ -84,23 +84,22 @@ async def collect(
     dataset = _declaration(command)
     order = Order(dataset, envelope.run_id, raw_prefix(dataset.name, command.part, envelope.run_id))
     folder, outcome = await _stored(lake, order.manifest_key), "collected_before"
-    gatherer = None
-    if isinstance(dataset.source, PortalSource):
-        if folder is None:
-            source, outcome = sources[dataset.source.kind], "collected"
-            folder = await _take_apart(
-                command, dataset.source, order, source=source, lake=lake, limits=limits, now=now
+    portal = dataset.source if isinstance(dataset.source, PortalSource) else None
+    if folder is None:
+        manifest = (
+            await _take_apart(
+                command, portal, order, source=sources["portal"], lake=lake, limits=limits, now=now
             )
-            await _store(lake, order.manifest_key, folder)
-    else:
-        gatherer = gatherers[dataset.source.kind]
-        if folder is None:
-            gathered, outcome = await gatherer.gather(order), "collected"
-            if gathered is None:
-                return Done(outcome="nothing_new")
-            folder = _Folder.of(gathered)
-            await _store(lake, order.manifest_key, folder)
-        folder = await _settled(folder, order, gatherer, lake)
+            if portal
+            else await gatherers[dataset.source.kind].gather(order)
+        )
+        if manifest is None:
+            return Done(outcome="nothing_new")
+        folder, outcome = _Folder.of(manifest), "collected"
+        await lake.put(order.manifest_key, folder.document)
+        log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)
+    if portal is None:
+        folder = await _settled(folder, order, gatherers[dataset.source.kind], lake)
     await publish(_announcement(envelope, folder, order.prefix, lake.bucket, now()))
     return _done(folder.manifest, outcome=outcome)
 
@@ -126,12 +125,6 @@ async def _stored(lake: Uploads, key: str) -> _Folder | None:
     return _Folder(manifest, document) if manifest.files else None
 
 
-async def _store(lake: Uploads, key: str, folder: _Folder) -> None:
-    await lake.put(key, folder.document)
-    manifest = folder.manifest
-    log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)
-
-
 async def _settled(folder: _Folder, order: Order, gatherer: Gatherer, lake: Uploads) -> _Folder:
     """Let the source do its books, and keep of the folder what is this run's."""
     settled = await gatherer.settle(folder.manifest)
@@ -153,7 +146,7 @@ async def _take_apart(
     lake: Uploads,
     limits: Limits,
     now: Callable[[], datetime],
-) -> _Folder:
+) -> Manifest:
     """Download an archive and store its members."""
     if command.period is None:
         raise InvalidRequest(f"{command.dataset} is quarterly; the command names no period")
@@ -167,7 +160,7 @@ async def _take_apart(
         files = await _store_members(
             infos, order.prefix, download=download, folder=Path(folder), lake=lake, limits=limits
         )
-        manifest = Manifest(
+        return Manifest(
             dataset=command.dataset,
             period=command.period,
             run_id=order.run_id,
@@ -179,7 +172,6 @@ async def _take_apart(
             files=tuple(sorted(files, key=lambda file: file.name)),
             warnings=warnings,
         )
-    return _Folder.of(manifest)
 
 
 def _look_at_names(

@@ -13,12 +13,23 @@ from services.processor.cdr_parse import HEAD_BYTES, Header, read_text
 from services.processor.cdr_part import Column, columns_of, read_part, type_of
 from services.processor.cdr_tables import join_parts
 from services.processor.cdr_values import infer_types, take_confidential
-from services.processor.clean_table import CleanTable
+from services.processor.clean_table import CleanTable, Opening
 from services.processor.column_types import KnownTypes, Types, merge
 from services.processor.quarantine import misfit_frame
-from shared.errors import SchemaMismatch
+from shared.errors import InvalidRequest, SchemaMismatch
 
 DICTIONARY = "dictionary"
+
+
+def open_call_reports(opening: Opening) -> "CdrFolder":
+    """Open a quarter.
+
+    Raises:
+        InvalidRequest: the dataset is not one that comes by quarter.
+    """
+    if opening.period is None:
+        raise InvalidRequest(f"{opening.dataset.name} declares no first_period; its files need one")
+    return CdrFolder(opening.files, opening.period)
 
 
 class CdrFolder:
@@ -28,6 +39,8 @@ class CdrFolder:
         UnexpectedMember: a member's name contradicts the quarter or another name.
         SchemaMismatch: no member holds data, or one lacks the header lines of its kind.
     """
+
+    has_dictionary = True
 
     def __init__(self, files: Mapping[str, Path], period: Period) -> None:
         self._files = files

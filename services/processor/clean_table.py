@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
+from contracts import Dataset, Period
 from services.processor.column_types import KnownTypes, Types
 from shared.errors import RowsUnaccounted
 
@@ -42,6 +44,15 @@ class CleanTable:
             )
 
 
+@dataclass(frozen=True)
+class Opening:
+    """A folder to open: its dataset, its quarter if it has one, and its files by name."""
+
+    dataset: Dataset
+    period: Period | None
+    files: Mapping[str, Path]
+
+
 class OpenFolder(Protocol):
     """The files of one folder in one format. Opening it reads names and headers only."""
 
@@ -66,6 +77,11 @@ class OpenFolder(Protocol):
 
     def clean(self, table: str, types: KnownTypes) -> CleanTable:
         """Parse, convert and join one table; safe to call from several threads."""
+        ...
+
+    @property
+    def has_dictionary(self) -> bool:
+        """Whether a table about the columns belongs to the folder."""
         ...
 
     def dictionary(self, types: KnownTypes) -> CleanTable:

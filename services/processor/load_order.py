@@ -29,7 +29,7 @@ def order_load(
         table_schema=dataset.table_schema,
         table=table.name,
         period=event.period,
-        mode=dataset.mode,
+        mode=dataset.rule_of(table.name).mode,
         key=table.key,
         object=S3Object(bucket=bucket, key=key, bytes=parquet.bytes, sha256=parquet.sha256),
         rows=table.rows,

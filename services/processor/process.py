@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
-from contracts import Dataset, Envelope, FolderComplete, LoadTable, Period, clean_prefix
+from contracts import Dataset, Envelope, FolderComplete, LoadTable, clean_prefix
 from contracts.column_types import declared_types
 from contracts.datasets import UnknownDataset, dataset_named
-from services.processor.cdr_folder import CdrFolder
-from services.processor.clean_table import CleanTable, OpenFolder
+from services.processor.cdr_folder import open_call_reports
+from services.processor.clean_table import CleanTable, OpenFolder, Opening
 from services.processor.column_types import KnownTypes, merge
 from services.processor.download import FetchedFile, ReadableLake, fetch_folder
 from services.processor.load_order import order_load
@@ -35,11 +35,11 @@ REPORT_NAME = "_report.json"
 TYPES_NAME = "_types.json"
 
 SendLoads = Callable[[Sequence[Envelope[LoadTable]]], Awaitable[None]]
-OpenFormat = Callable[[Mapping[str, Path], Period], OpenFolder]
+OpenFormat = Callable[[Opening], OpenFolder]
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
-FORMATS: Mapping[str, OpenFormat] = {"cdr_bulk": CdrFolder}
+FORMATS: Mapping[str, OpenFormat] = {"cdr_bulk": open_call_reports}
 
 
 class Lake(ReadableLake, VersionedStore, Protocol):
@@ -76,7 +76,7 @@ async def process(
         RowsUnaccounted: a row would have been lost.
     """
     event = envelope.payload
-    dataset, period = _asked_for(event)
+    dataset = _asked_for(event)
     # Entered in this order so that the threads have ended before the files they use go.
     with (
         tempfile.TemporaryDirectory(prefix="quarry-processor-") as scratch,
@@ -84,13 +84,13 @@ async def process(
     ):
         files = await fetch_folder(event, lake, Path(scratch))
         work = _Work(envelope, dataset, files, Path(scratch), pool, lake, send, now)
-        folder = await work.in_thread(
-            FORMATS[dataset.format], {file.listed.name: file.path for file in files}, period
-        )
+        opening = Opening(dataset, event.period, {file.listed.name: file.path for file in files})
+        folder = await work.in_thread(FORMATS[dataset.format], opening)
         types = await work.settle_types(folder)
         tables = await together(work.finish(folder.clean, table, types) for table in folder.tables)
         learnt = merge(types.learnt, *(table.widened for table in tables))
-        tables.append(await work.finish(folder.dictionary, KnownTypes(types.declared, learnt)))
+        if folder.has_dictionary:
+            tables.append(await work.finish(folder.dictionary, KnownTypes(types.declared, learnt)))
     warnings = (*event.warnings, *folder.warnings, *(w for t in tables for w in t.warnings))
     await work.report(tables, warnings)
     return Done(
@@ -106,14 +106,14 @@ async def process(
     )
 
 
-def _asked_for(event: FolderComplete) -> tuple[Dataset, Period]:
+def _asked_for(event: FolderComplete) -> Dataset:
     try:
         dataset = dataset_named(event.dataset)
     except UnknownDataset as error:
         raise InvalidRequest(str(error)) from error
-    if event.period is None:
+    if dataset.first_period is not None and event.period is None:
         raise InvalidRequest(f"{dataset.name} comes by quarter, but FolderComplete names none")
-    return dataset, event.period
+    return dataset
 
 
 @dataclass(frozen=True)

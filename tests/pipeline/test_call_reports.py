@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from contracts import Period
-from contracts.datasets.call_reports import DATASET
+from contracts.datasets.call_reports import SOURCE
 from ops.commands.sql import ask
 from ops.portal.quarters import MadeUpQuarters
 from ops.stack.home import Home
@@ -71,7 +71,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landed]:
 
 def write_made_up_zip(folder: Path, period: Period) -> None:
     """Put a full generated quarter where the portal serves it under the site's name."""
-    name = f"{DATASET.source.archive_prefix}{period.end:%m%d%Y}.zip"
+    name = f"{SOURCE.archive_prefix}{period.end:%m%d%Y}.zip"
     (folder / name).write_bytes(MadeUpQuarters(folder / "cache").zip_of(period).read_bytes())
 
 
