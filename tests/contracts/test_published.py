@@ -17,10 +17,12 @@ from contracts.compat_structure import inlined
 from contracts.export import published_files, published_schemas
 from contracts.messages import Payload
 from contracts.reading import read
-from infra.names import SERVICES, Names, is_fifo
+from infra.names import Names
+from infra.templates import template_paths
 
 COMMITTED = Path(__file__).parents[2] / "contracts" / "schemas"
 SCHEMAS = published_schemas()
+ASYNCAPI = json.loads(published_files()["asyncapi.json"])
 
 
 def fields(schema: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -83,15 +85,41 @@ def test_the_openapi_document_is_valid() -> None:
     validate_openapi(json.loads((COMMITTED / "openapi.json").read_text()))
 
 
-def test_the_asyncapi_document_names_the_queues_that_infra_makes() -> None:
-    document = json.loads((COMMITTED / "asyncapi.json").read_text())
-    queues = {
-        channel["address"]: channel["bindings"]["sqs"]["queue"]["fifoQueue"]
-        for channel in document["channels"].values()
+def resources(kind: str) -> list[dict[str, Any]]:
+    """Return the properties of every resource of a kind that is deployed to prod."""
+    return [
+        resource["Properties"]
+        for path in template_paths("prod").values()
+        for resource in json.loads(path.read_text())["Resources"].values()
+        if resource["Type"] == kind
+    ]
+
+
+def in_prod(address: str) -> str:
+    return address.replace("{env}", "prod")
+
+
+def test_the_asyncapi_document_describes_the_queues_that_are_deployed() -> None:
+    described = {
+        in_prod(channel["address"]): channel["bindings"]["sqs"]["queue"]
+        for channel in ASYNCAPI["channels"].values()
         if "sqs" in channel["bindings"]
     }
-    names = Names("local")
-    made = {names.queue(service): is_fifo(service) for service in SERVICES}
-    made |= {names.dead_letter_queue(service): is_fifo(service) for service in SERVICES}
-    assert {address.replace("{env}", "local"): fifo for address, fifo in queues.items()} == made
-    assert document["channels"]["bus"]["address"].replace("{env}", "local") == names.bus
+    deployed = {queue["QueueName"]: queue for queue in resources("AWS::SQS::Queue")}
+    # Where the bus's rule leaves what it cannot deliver is no channel: nobody reads or sends there.
+    assert deployed.keys() - described.keys() == {Names("prod").folder_complete_rule_dlq}
+    for name, queue in described.items():
+        made = deployed[name]
+        assert queue["fifoQueue"] == made.get("FifoQueue", False)
+        assert queue.get("deduplicationScope", "queue") == made.get("DeduplicationScope", "queue")
+        redrive = queue.get("redrivePolicy", {}).get("maxReceiveCount")
+        assert redrive == made.get("RedrivePolicy", {}).get("maxReceiveCount")
+
+
+def test_the_asyncapi_document_describes_the_bus_and_the_rule_that_are_deployed() -> None:
+    (bus,) = resources("AWS::Events::EventBus")
+    assert in_prod(ASYNCAPI["channels"]["bus"]["address"]) == bus["Name"]
+    binding = ASYNCAPI["operations"]["ruleForwardsFolderComplete"]["bindings"]["x-eventbridge"]
+    (rule,) = (r for r in resources("AWS::Events::Rule") if r.get("EventBusName") == bus["Name"])
+    assert binding["pattern"] == rule["EventPattern"]
+    assert binding["inputPath"] == rule["Targets"][0]["InputPath"]
