@@ -23,7 +23,7 @@ _ZIP_STARTS = (ZIP_START, b"PK\x05\x06", b"PK\x07\x08")
 # With its folder a name must stay below the 1,024 bytes of an S3 key.
 _NAME_BYTES = 255
 # What Python's reader raises on damaged directories and data.
-_DAMAGED = (BadZipFile, EOFError, NotImplementedError, OverflowError, ValueError)
+_DAMAGED = (BadZipFile, EOFError, NotImplementedError, OverflowError, ValueError, struct.error)
 _DRIVE = re.compile(r"^[A-Za-z]:")
 # DEFLATE itself cannot exceed 1032; tiny files of blanks come near it and harm nobody.
 _RATIO_MATTERS_BYTES = 4 * 1024 * 1024
@@ -59,11 +59,13 @@ def members_of(archive: Path, caps: Caps) -> list[ZipInfo]:
     try:
         with ZipFile(archive) as opened:
             infos = opened.infolist()
-    except (*_DAMAGED, struct.error) as error:
+    except _DAMAGED as error:
         raise UnexpectedDownload(f"{archive.name} is not a readable zip: {error}") from error
     if len(infos) > caps.members:
         raise UnsafeArchive(f"{archive.name} has {len(infos)} members, {caps.members} are allowed")
     for info in infos:
+        if not 0 <= info.header_offset < archive.stat().st_size:
+            raise UnexpectedDownload(f"{archive.name}: member {info.filename!r} is outside of it")
         _check_name(info)
         _check_kind(info)
         _check_size(info, caps)
@@ -93,7 +95,7 @@ def extract(archive: Path, info: ZipInfo, into: Path, caps: Caps) -> Extracted:
     allowed = min(info.file_size, caps.member_bytes)
     # Python stops reading at the declared size and says nothing of the rest; ask for more.
     longer = copy.copy(info)
-    longer.file_size = allowed + 1
+    longer.file_size = allowed + _CHUNK_BYTES + 1
     try:
         # A handle of its own: threads that share one wait for each other at every read.
         with ZipFile(archive) as opened, opened.open(longer) as member, path.open("wb") as file:
