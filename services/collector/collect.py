@@ -150,13 +150,15 @@ async def _take_apart(
     """Download an archive and store its members."""
     if command.period is None:
         raise InvalidRequest(f"{command.dataset} is quarterly; the command names no period")
-    with tempfile.TemporaryDirectory(prefix="quarry-collect-") as folder:
+    # A thread that outlives a cancelled step may still write here for a moment.
+    with tempfile.TemporaryDirectory(
+        prefix="quarry-collect-", ignore_cleanup_errors=True
+    ) as folder:
         download = await source.fetch(portal, command.period, Path(folder))
         collected_at = now()
         infos = await asyncio.to_thread(members_of, download.path, limits.caps)
         names = [info.filename for info in infos]
         warnings = _look_at_names(names, command, portal, command.period)
-        digest = asyncio.create_task(asyncio.to_thread(_digest, download.path))
         files = await _store_members(
             infos, order.prefix, download=download, folder=Path(folder), lake=lake, limits=limits
         )
@@ -168,7 +170,7 @@ async def _take_apart(
             collected_at=collected_at,
             archive_name=download.name,
             archive_bytes=download.path.stat().st_size,  # one stat of a local file
-            archive_sha256=await digest,
+            archive_sha256=await asyncio.to_thread(_digest, download.path),
             files=tuple(sorted(files, key=lambda file: file.name)),
             warnings=warnings,
         )

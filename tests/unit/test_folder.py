@@ -3,12 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import Period
-from contracts.datasets import dataset_named
+from contracts.datasets.call_reports import SOURCE
 from services.collector.folder import check_quarter, missing_parts
 from shared.errors import UnexpectedDownload
 from tests.crafted_zips import quarter_files
 
-SOURCE = dataset_named("call_reports").source
 QUARTER = Period(2013, 1)
 
 

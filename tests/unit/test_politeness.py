@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from contracts import Period, PortalSource
-from contracts.datasets import dataset_named
+from contracts.datasets.call_reports import SOURCE
 from services.collector.politeness import PoliteSource, host_of
 from services.collector.sources.source import Download
 from shared.errors import DownloadCutShort, SourceBusy, TransientError
 
-SOURCE = dataset_named("call_reports").source
 QUARTER = Period(2013, 1)
 
 
