@@ -126,8 +126,10 @@ def _restate(values: np.ndarray, column: Column, setting: Setting) -> np.ndarray
     if not setting.restated or not column.code.startswith(("RIAD4", "RCON2", "RCFD2")):
         return values
     random = setting.random("restated", setting.period.index, setting.restated)
-    changed = random.random(setting.banks.count) < _RESTATED_SHARE
-    result: np.ndarray = np.where(changed, values + 1000 * setting.restated, values)
+    count = setting.banks.count
+    changed = random.permutation(count)[: max(1, round(count * _RESTATED_SHARE))]
+    result = values.copy()
+    result[changed] += 1000 * setting.restated
     return result
 
 
