@@ -1,7 +1,7 @@
 """ToteSys: an operational sales database, turned into a star schema as its rows change.
 
-Source and warehouse columns: the course's entity diagrams, exported in soningfold/totesys-etl-project
-and completed in TorSatherley/team-fenor-de-project.
+Source and warehouse columns: the course's entity diagrams, as exported in
+soningfold/totesys-etl-project and completed in TorSatherley/team-fenor-de-project.
 """
 
 from contracts.dataset import DatabaseSource, Dataset, LoadRule

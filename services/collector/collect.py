@@ -41,11 +41,11 @@ class Uploads(Protocol):
 
     bucket: str
 
-    async def exists(self, key: str) -> bool:
-        """Say whether `key` holds an object."""
+    async def get_with_etag(self, key: str) -> tuple[bytes, str] | None:
+        """Read one object and the tag of its version; None if there is none."""
 
-    async def get(self, key: str) -> bytes:
-        """Read one object."""
+    async def put_if(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Write over version `etag`, with None only a new key; say whether it was written."""
 
     async def put(self, key: str, data: bytes) -> None:
         """Write one object."""
@@ -83,7 +83,7 @@ async def collect(
     command = envelope.payload
     dataset = _declaration(command)
     order = Order(dataset, envelope.run_id, raw_prefix(dataset.name, command.part, envelope.run_id))
-    folder, outcome = await _stored(lake, order.manifest_key), "collected_before"
+    (folder, voided), outcome = await _stored(lake, order.manifest_key), "collected_before"
     portal = dataset.source if isinstance(dataset.source, PortalSource) else None
     if folder is None:
         manifest = (
@@ -96,7 +96,7 @@ async def collect(
         if manifest is None:
             return Done(outcome="nothing_new")
         folder, outcome = _Folder.of(manifest), "collected"
-        await lake.put(order.manifest_key, folder.document)
+        await _store(lake, order, folder, voided)
         log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)
     if portal is None:
         folder = await _settled(folder, order, gatherers[dataset.source.kind], lake)
@@ -116,13 +116,20 @@ class _Folder:
         return cls(manifest, manifest.model_dump_json(indent=1).encode())
 
 
-async def _stored(lake: Uploads, key: str) -> _Folder | None:
-    """Return what was collected; a manifest without files is of a folder another run took."""
-    if not await lake.exists(key):
-        return None
-    document = await lake.get(key)
+async def _stored(lake: Uploads, key: str) -> tuple[_Folder | None, str | None]:
+    """Return what was collected, and the tag of a manifest that another run's made void."""
+    found = await lake.get_with_etag(key)
+    if found is None:
+        return None, None
+    document, etag = found
     manifest = Manifest.model_validate_json(document)
-    return _Folder(manifest, document) if manifest.files else None
+    return (_Folder(manifest, document), None) if manifest.files else (None, etag)
+
+
+async def _store(lake: Uploads, order: Order, folder: _Folder, voided: str | None) -> None:
+    """Write the manifest, unless another delivery of the same message has."""
+    if not await lake.put_if(order.manifest_key, folder.document, voided):
+        raise SourceBusy(f"{order.manifest_key} was written meanwhile; going on from there")
 
 
 async def _settled(folder: _Folder, order: Order, gatherer: Gatherer, lake: Uploads) -> _Folder:

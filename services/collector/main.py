@@ -1,17 +1,23 @@
 """Composition root of the collector: Lambda handler and long-running worker."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from contracts import CollectFolder, Envelope, FolderComplete
+import aioboto3
+
+from contracts import CollectFolder, DatabaseSource, Envelope, FolderComplete
 from services.collector.archive import Caps
 from services.collector.collect import Limits, collect
 from services.collector.politeness import DynamoHostLease, PoliteSource, host_of
 from services.collector.settings import CollectorSettings
 from services.collector.sources.browser import BrowserPortal
+from services.collector.sources.database import DatabaseGatherer
+from services.collector.sources.database_access import SourceAccess
 from services.collector.sources.http import HttpPortal
+from services.collector.sources.packet_books import PacketBooks
+from services.collector.sources.packet_numbers import PacketNumbers
 from services.collector.sources.source import Source
 from shared.aws import Clients, open_clients
 from shared.consumer import Consumer, only
@@ -26,7 +32,9 @@ from shared.worker import LambdaHandler, Service, run_worker
 async def open_collector() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
     settings = CollectorSettings()
-    async with open_clients() as clients:
+    async with AsyncExitStack() as stack:
+        clients = await stack.enter_async_context(open_clients())
+        lake = Lake(clients.s3, settings.bucket)
 
         async def publish(event: Envelope[FolderComplete]) -> None:
             await put_on_bus(clients.events, settings.bus, "quarry.collector", event)
@@ -40,8 +48,9 @@ async def open_collector() -> AsyncIterator[Service]:
             open_message=only(CollectFolder),
             handle=partial(
                 collect,
-                lake=Lake(clients.s3, settings.bucket),
+                lake=lake,
                 sources={"portal": _portal(settings, clients)},
+                gatherers={"database": await _database(settings, lake, stack)},
                 publish=publish,
                 now=lambda: datetime.now(UTC),
                 limits=Limits(caps, settings.side_by_side),
@@ -65,6 +74,21 @@ def _portal(settings: CollectorSettings, clients: Clients) -> Source:
         settings.min_delay_seconds,
         settings.patience_seconds,
     )
+
+
+async def _database(
+    settings: CollectorSettings, lake: Lake, stack: AsyncExitStack
+) -> DatabaseGatherer:
+    session = aioboto3.Session()
+    ssm = await stack.enter_async_context(session.client("ssm"))
+    secrets = await stack.enter_async_context(session.client("secretsmanager"))
+    urls = {dataset: url.get_secret_value() for dataset, url in settings.source_urls.items()}
+    access = SourceAccess(settings.env, urls, secrets, settings.tls_root_certificates)
+
+    def open_books(dataset: str, source: DatabaseSource) -> PacketBooks:
+        return PacketBooks(dataset, lake, PacketNumbers(ssm, settings.env, dataset, source.tables))
+
+    return DatabaseGatherer(access.connect, open_books, lake, lambda: datetime.now(UTC))
 
 
 handler = LambdaHandler(open_collector)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from services.collector.sources.portal import REAL_PORTAL
 from shared.settings import ServiceSettings
@@ -34,3 +34,10 @@ class CollectorSettings(ServiceSettings):
     members: int = Field(default=2_000, gt=0)
     ratio: int = Field(default=200, gt=0, description="Inflated to stored size of a member.")
     side_by_side: int = Field(default=8, gt=0, description="Members in work at once.")
+    source_urls: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Database URLs by dataset; one that is not here has a secret instead.",
+    )
+    tls_root_certificates: str | None = Field(
+        default=None, description="PEM file of the authorities the sources' certificates come from."
+    )
