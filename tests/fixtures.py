@@ -1,7 +1,9 @@
 """What several test folders start: a PostgreSQL server per session, a database per test."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -23,24 +25,29 @@ _THROW_AWAY = {
 }
 
 
-def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a new folder that the server's user can enter; pytest's own are private."""
-    home = tmp_path_factory.mktemp("postgres")
-    for folder in (home, *home.parents[:2]):
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A new folder that the server's user can enter.
+
+    Not one of pytest's: each pytest that starts closes their common parent to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="quarry-test-") as made:
+        folder = Path(made)
         folder.chmod(0o711)
-    return home
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_server() -> Iterator[str]:
     """URL of a server's maintenance database: `DATABASE_URL` if set, else one of our own."""
     given = os.environ.get("DATABASE_URL")
     if given:
         yield given
         return
-    server = postgres.start(server_folder(tmp_path_factory) / "data", settings=_THROW_AWAY)
-    yield server.url
-    postgres.stop(server)
+    with server_folder() as folder:
+        server = postgres.start(folder / "data", settings=_THROW_AWAY)
+        yield server.url
+        postgres.stop(server)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def start(
     home = _home(data_dir)
     programs = _programs(home)
     if not (home / "cluster" / "PG_VERSION").exists():
-        _create_cluster(programs, home)
+        _create_cluster(programs, home, durable=(settings or {}).get("fsync") != "off")
     _forget_reused_pid(home)
     _launch(programs, home, port or _free_port(), settings or {})
     server = running(data_dir)
@@ -129,7 +129,7 @@ def _open_to_all(folder: Path) -> bool:
     return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
 
 
-def _create_cluster(programs: Path, home: Path) -> None:
+def _create_cluster(programs: Path, home: Path, *, durable: bool) -> None:
     shutil.rmtree(home / "cluster", ignore_errors=True)
     password = home / "password"
     password.touch(mode=0o600)
@@ -150,6 +150,7 @@ def _create_cluster(programs: Path, home: Path) -> None:
         "--builtin-locale=C.UTF-8",
         "--locale=C",
         "--no-instructions",
+        *(() if durable else ("--no-sync",)),
     )
     single_user = [str(programs / "postgres"), "--single", "-D", str(home / "cluster.new")]
     _run_command([*single_user, "template1"], home, stdin="CREATE DATABASE quarry\n")

@@ -4,12 +4,12 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from services.loader.arrival import STAGED, Arrival, Target, insert_new, update_changed
+from services.loader.arrival import STAGED, Arrival, Target
 from services.loader.binary_copy import Into, copy_rows
 from services.loader.ledger import Loaded, NewerObject, newer_objects
 from services.loader.parquet import ParquetRows
 from services.loader.postgres import Connection
-from services.loader.sql import quoted
+from services.loader.sql import listed, quoted
 from shared.errors import PermanentError
 
 _SPOKEN_FOR = "quarry_newer_keys"
@@ -20,9 +20,22 @@ class NewerLoadUnreadable(PermanentError):
 
 
 async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loaded:
-    """Insert staged rows with new keys and update those whose data differs."""
-    updated = await update_changed(connection, target)
-    inserted = await insert_new(connection, target)
+    """Insert staged rows with new keys and update those whose data differs, in one pass.
+
+    Needs PostgreSQL 17, the first whose MERGE tells what it did.
+    """
+    names = tuple(target.types)
+    changed = [name for name in names if name not in target.key]
+    sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in changed)
+    row = await connection.fetchrow(
+        f"WITH done AS (MERGE INTO {target.table.sql} AS t USING {STAGED} AS s"  # noqa: S608  # quoted names
+        f" ON {target.same_key} WHEN MATCHED AND {target.differs} THEN UPDATE SET {sets}"
+        f" WHEN NOT MATCHED THEN INSERT ({listed(names)}) VALUES ({listed(names, 's.')})"
+        " RETURNING merge_action() AS action)"
+        " SELECT count(*) FILTER (WHERE action = 'INSERT'),"
+        " count(*) FILTER (WHERE action = 'UPDATE') FROM done"
+    )
+    inserted, updated = row or (0, 0)
     return Loaded("loaded", arrival.rows.rows, inserted=inserted, updated=updated)
 
 

@@ -13,12 +13,12 @@ from tests.fixtures import server_folder
 
 
 @pytest.fixture
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    data = server_folder(tmp_path_factory) / "data"
-    yield data
-    server = postgres.running(data)
-    if server is not None:
-        postgres.stop(server)
+def data_dir() -> Iterator[Path]:
+    with server_folder() as folder:
+        yield folder / "data"
+        server = postgres.running(folder / "data")
+        if server is not None:
+            postgres.stop(server)
 
 
 def leave_lock_file_of(data_dir: Path, pid: int) -> None:

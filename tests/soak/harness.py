@@ -38,7 +38,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
 _FORKS.set_forkserver_preload(["__main__", "tests.soak.worker"])
 # A little longer than the limits of a load, so that the sleeper has lost its session.
-_LEASE_SECONDS = 1.1
+_LEASE_SECONDS = 3.2
 _SERVER = {"fsync": "off", "max_connections": "60", "shared_buffers": "64MB"}
 
 

@@ -20,7 +20,7 @@ from shared.errors import TransientError
 from tests.fakes import FakeSender
 
 # Short, so that a sleeping worker is fenced within the patience of a test.
-LIMITS = Limits(lock_seconds=2, statement_seconds=1, idle_seconds=1)
+LIMITS = Limits(lock_seconds=5, statement_seconds=3, idle_seconds=3)
 RETRY = 75
 
 

@@ -1,0 +1,177 @@
+"""How close the loader comes to the server's own COPY, in one run on one machine.
+
+`python -m benchmarks.loader --scale 1 --repeats 5` prints medians as ratios to the floor: COPY of
+the same rows from a binary file on the server's disk into the same table. Shapes at scale 1: wide
+5,000 x 200, long 5,000,000 x 4, mixed 1,000,000 x 12.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import numpy as np
+import psutil
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
+
+from contracts import LoadMode
+from ops.stack import postgres
+from services.loader import ledger
+from services.loader.exactly_once import load_parquet
+from services.loader.postgres import Connection
+from services.loader.table_lock import Limits
+from tests.loads import FIRST, PROVENANCE, write
+
+_ROW_GROUP = 131_072
+_GENERATOR = np.random.default_rng(7)
+
+
+def _lineage(rows: int) -> dict[str, pa.Array]:
+    return {
+        "filename": pa.array(["shape.txt"] * rows),
+        "row_number": pa.array(np.arange(rows)),
+    }
+
+
+def wide(rows: int) -> pa.Table:
+    """Call-report shape: 200 columns of integers, six of ten null."""
+    columns = {"id": pa.array(np.arange(rows))}
+    for number in range(199):
+        values, missing = _GENERATOR.integers(0, 10**8, rows), _GENERATOR.random(rows) < 0.6
+        columns[f"c{number}"] = pa.array(values, mask=missing)
+    return pa.table(columns | _lineage(rows))
+
+
+def long(rows: int) -> pa.Table:
+    """Bank, code, value: few narrow columns and many rows."""
+    return pa.table(
+        {
+            "id": pa.array(np.arange(rows)),
+            "bank": pa.array(_GENERATOR.integers(1, 6000, rows)),
+            "value": pa.array(_GENERATOR.random(rows)),
+            "row_number": pa.array(np.arange(rows)),
+        }
+    )
+
+
+def mixed(rows: int) -> pa.Table:
+    """Twelve columns with decimals, text and timestamps."""
+    cents = pa.array(_GENERATOR.integers(0, 10**9, rows))
+    stamps = pa.array(_GENERATOR.integers(0, 10**15, rows)).cast(pa.timestamp("us"))
+    columns = {"id": pa.array(np.arange(rows))}
+    for number in range(3):
+        columns[f"amount{number}"] = cents.cast(pa.decimal128(21, 2)).cast(pa.decimal128(14, 2))
+        columns[f"text{number}"] = pc.binary_join_element_wise(cents.cast(pa.string()), "x", "-")
+    columns |= {"made": stamps, "sent": stamps.cast(pa.timestamp("us", "UTC"))}
+    columns["flag"] = pc.greater(cents, 5 * 10**8)
+    return pa.table(columns | _lineage(rows))
+
+
+SHAPES: dict[str, tuple[Callable[[int], pa.Table], int]] = {
+    "wide": (wide, 5_000),
+    "long": (long, 5_000_000),
+    "mixed": (mixed, 1_000_000),
+}
+
+
+@dataclass
+class Bench:
+    """One shape in one database; every timed thing starts from the same state."""
+
+    connection: Connection
+    folder: Path
+    table: pa.Table
+    repeats: int
+
+    async def load(self, mode: LoadMode, name: str, day: int) -> float:
+        """Load the shape and return the seconds; writing the Parquet is not counted."""
+        path = self.folder / "rows.parquet"
+        declaration = write(
+            path,
+            self.table,
+            mode=mode,
+            key=("id",) if mode == "merge" else (),
+            name=name,
+            period=None,
+            as_of=FIRST + timedelta(days=day),
+            digest=uuid4().hex * 2,
+            row_group_size=_ROW_GROUP,
+        )
+        await self.connection.execute("CHECKPOINT")
+        started = time.perf_counter()
+        await load_parquet(self.connection, path, declaration, PROVENANCE, Limits())
+        return time.perf_counter() - started
+
+    async def floor(self, name: str) -> float:
+        """Let the server copy the same rows from its own disk into the emptied table."""
+        await self.connection.execute(f'TRUNCATE call_reports."{name}"; CHECKPOINT')
+        statement = f"COPY call_reports.\"{name}\" FROM '{self.folder}/rows.bin' (FORMAT binary)"
+        started = time.perf_counter()
+        await self.connection.execute(statement)
+        return time.perf_counter() - started
+
+    async def measure(self) -> dict[str, float]:
+        """Return median seconds by what was done; all take turns, so that noise is shared."""
+        await self.load("append", "appended", 0)
+        await self.load("merge", "merged", 0)
+        await self.load("replace", "replaced", 0)
+        await self.load("merge", "keyed", 0)
+        copy_out = f"COPY call_reports.appended TO '{self.folder}/rows.bin' (FORMAT binary)"
+        await self.connection.execute(copy_out)
+        seconds: dict[str, list[float]] = {}
+        for day in range(1, self.repeats + 1):
+            for name, act in self._acts(day).items():
+                seconds.setdefault(name, []).append(await act())
+        return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+    def _acts(self, day: int) -> dict[str, Callable[[], Awaitable[float]]]:
+        async def append() -> float:
+            await self.connection.execute("TRUNCATE call_reports.appended")
+            return await self.load("append", "appended", day)
+
+        return {
+            "floor": lambda: self.floor("appended"),
+            "floor, keyed table": lambda: self.floor("keyed"),
+            "append": append,
+            "merge of unchanged rows": lambda: self.load("merge", "merged", day),
+            "replace": lambda: self.load("replace", "replaced", day),
+        }
+
+
+async def run(folder: Path, scale: float, repeats: int) -> None:
+    """Measure every shape and print one table."""
+    folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
+    server = postgres.start(folder / "data", settings={"shared_buffers": "512MB"})
+    process = psutil.Process()
+    print("| shape | what | seconds | ratio to floor |\n|---|---|---|---|")
+    try:
+        for name, (make, rows) in SHAPES.items():
+            connection = await asyncpg.connect(server.url, statement_cache_size=0)
+            await connection.execute("DROP SCHEMA IF EXISTS call_reports, quarry CASCADE")
+            await ledger.prepare(connection)
+            bench = Bench(connection, folder, make(int(rows * scale)), repeats)
+            medians = await bench.measure()
+            for what, seconds in medians.items():
+                ratio = seconds / medians["floor"]
+                print(f"| {name} {bench.table.shape} | {what} | {seconds:.2f} | {ratio:.2f} |")
+            await connection.close()
+        print(f"\nresident at the end: {process.memory_info().rss / 1e6:.0f} MB")
+    finally:
+        postgres.stop(server)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
+    parser.add_argument("--scale", type=float, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="quarry-bench-") as made:
+        asyncio.run(run(Path(made), given.scale, given.repeats))
