@@ -116,6 +116,8 @@ class Pulse:
                 _GROWTHS,
             )
         return [
-            Growth(row["table_schema"], row["table_name"], tuple(row["moments"]), tuple(row["rows"]))
+            Growth(
+                row["table_schema"], row["table_name"], tuple(row["moments"]), tuple(row["rows"])
+            )
             for row in rows
         ]

@@ -9,10 +9,11 @@ from uuid import UUID
 from contracts import LoadTable
 from ops.dlq.order import AppliedLoad
 from ops.dlq.plan import RowDifference
-from services.loader.exactly_once import Limits, load_parquet
+from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Provenance, prepare
 from services.loader.load import Downloads
 from services.loader.postgres import Database
+from services.loader.table_lock import Limits
 
 # A plan must not wait long for a loader at work, nor make one wait.
 _LIMITS = Limits(lock_seconds=5, statement_seconds=120)
@@ -58,7 +59,9 @@ async def try_load(load: LoadTable, *, lake: Downloads, database: Database) -> R
             transaction = connection.transaction()
             await transaction.start()
             try:
-                loaded = await load_parquet(connection, path, load, provenance, _LIMITS)
+                loaded = await load_parquet(
+                    connection, path, load, provenance, _LIMITS, fetch=lake.download
+                )
             finally:
                 await asyncio.shield(transaction.rollback())
     return RowDifference(

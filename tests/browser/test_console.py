@@ -1,19 +1,13 @@
 """The console in headless Chromium: every view, every action, live, accessible, safe."""
 
 import asyncio
-import contextlib
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import asyncpg
@@ -21,7 +15,6 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from contracts import Period, StepRecord
@@ -30,13 +23,20 @@ from services.loader import ledger
 from services.loader.exactly_once import load_parquet
 from shared.aws import open_clients
 from shared.run_log import DynamoRunLog
+from tests.console_page import (
+    Console,
+    console_process,
+    keep_screenshot,
+    look_at,
+    post,
+    put,
+    status,
+)
 from tests.dlq_bench import Queues, pointed_at
 from tests.emulator import local_session
 from tests.loads import LIMITS, PROVENANCE, bank_rows, write
 from tests.parked import NAMES, Parked, collect, load, park, parked_messages
 
-ROOT = Path(__file__).parents[2]
-AXE = (Path(__file__).parent / "axe.min.js").read_text()
 RUN = "20261121-080000-abcd"
 LOADED = datetime.now(UTC) - timedelta(minutes=3)
 PAGES = ("/", "/runs", f"/runs/{RUN}", "/dlq", "/dlq/audit", "/quarantine",
@@ -75,72 +75,6 @@ async def fill_table(url: str, folder: Path) -> None:
         await load_parquet(connection, path, declaration, PROVENANCE, LIMITS)
     finally:
         await connection.close()
-
-
-class Console:
-    """A console process and the browser that looks at it."""
-
-    def __init__(self, address: str, browser: webdriver.Chrome) -> None:
-        self.base, self.token = address.split("/?token=")
-        self.browser = browser
-        browser.get(address)
-
-    def open(self, path: str) -> None:
-        self.browser.get(self.base + path)
-
-    def find(self, css: str) -> WebElement:
-        return self.browser.find_element(By.CSS_SELECTOR, css)
-
-    def texts(self, css: str) -> list[str]:
-        # In one go: the page replaces parts of itself while we read.
-        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)"
-        return list(self.browser.execute_script(script, css))
-
-    def click(self, css: str) -> None:
-        self.browser.execute_script("document.querySelector(arguments[0]).click()", css)
-
-    def class_of(self, css: str) -> str:
-        script = "return document.querySelector(arguments[0]).className"
-        return str(self.browser.execute_script(script, css))
-
-    def wait_for(self, css: str, text: str, seconds: float = 15) -> None:
-        WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(
-            lambda _: any(text in one for one in self.texts(css)), f"{text!r} in {css}"
-        )
-
-    def serious_findings(self) -> list[str]:
-        self.browser.execute_script(AXE)
-        result = self.browser.execute_async_script(
-            "axe.run(document).then(arguments[arguments.length - 1])"
-        )
-        return [
-            f"{one['id']}: {one['nodes'][0]['html']}"
-            for one in result["violations"]
-            if one["impact"] in {"serious", "critical"}
-        ]
-
-
-@contextlib.contextmanager
-def console_process(variables: dict[str, str], *options: str) -> Iterator[str]:
-    process = subprocess.Popen(  # noqa: S603  # this interpreter, our command
-        [sys.executable, "-m", "ops", "console", *options],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        deadline = monotonic() + 20
-        while monotonic() < deadline:
-            with contextlib.suppress(OSError), urlopen(address, timeout=5):  # noqa: S310  # ours
-                break
-            sleep(0.05)
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +136,6 @@ def browser() -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
-def look_at(browser: webdriver.Chrome, *, width: int, dark: bool = False) -> None:
-    metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-
-
 @pytest.fixture(scope="module")
 def console(variables: dict[str, str], browser: webdriver.Chrome) -> Iterator[Console]:
     with console_process(variables, "--write") as address:
@@ -232,15 +159,6 @@ def test_every_page_is_accessible_fits_its_width_and_says_nothing_in_the_log(
         assert [line["message"] for line in browser.get_log("browser")] == []  # type: ignore[no-untyped-call]  # selenium's
     finally:
         look_at(browser, width=1280)
-
-
-def keep_screenshot(browser: webdriver.Chrome, page: str, *, width: int, dark: bool) -> None:
-    """Write pictures for the documentation where `QUARRY_SCREENSHOTS` names a folder."""
-    folder = os.environ.get("QUARRY_SCREENSHOTS")
-    if folder:
-        name = re.sub(r"\W+", "-", page.partition("?")[0]).strip("-") or "overview"
-        kind = "phone" if width < 500 else "dark" if dark else "light"
-        browser.save_screenshot(f"{folder}/console-{name}-{kind}.png")
 
 
 def test_the_overview_shows_path_quarters_runs_and_rows(console: Console) -> None:
@@ -368,10 +286,6 @@ def test_an_edit_is_checked_planned_and_replayed_with_progress(
     ]
 
 
-def put(console: Console, area: WebElement, text: str) -> None:
-    console.browser.execute_script("arguments[0].value = arguments[1]", area, text)
-
-
 def test_a_fifo_replay_out_of_order_needs_a_word(console: Console, queues: Queues) -> None:
     park(queues.sqs, [Parked("loader", load(Period(2020, q), "t"), group="late") for q in (1, 1)])
     console.open("/dlq")
@@ -413,27 +327,6 @@ def test_a_row_is_followed_to_its_load(console: Console) -> None:
     assert "100" in console.texts(".values dd")
     console.open("/row?table=call_reports.rc&key=1+2013Q1")
     console.wait_for("[role=alert]", "no row with")
-
-
-def status(address: str, **headers: str) -> int:
-    try:
-        with urlopen(Request(address, headers=headers), timeout=10) as answer:  # noqa: S310  # ours
-            return int(answer.status)
-    except HTTPError as error:
-        error.close()
-        return error.code
-
-
-def post(console: Console, path: str, **headers: str) -> int:
-    port = console.base.rsplit(":", 1)[1]
-    cookie = {"Cookie": f"quarry_console_{port}={console.token}", **headers}
-    request = Request(console.base + path, b"", cookie, method="POST")  # noqa: S310  # ours
-    try:
-        with urlopen(request, timeout=10) as answer:  # noqa: S310  # ours
-            return int(answer.status)
-    except HTTPError as error:
-        error.close()
-        return error.code
 
 
 def test_without_its_token_the_console_shows_nothing(console: Console) -> None:
