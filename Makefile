@@ -42,6 +42,10 @@ format:  ## Format the code and fix what can be fixed
 synth: setup  ## Write the CloudFormation templates of every environment from the CDK app
 	@python -m infra.synth
 
+.PHONY: ci
+ci:  ## Run every step of CI as GitHub does; BASE=REV to compare with another revision
+	@bash .github/ci.sh
+
 ENV ?= dev
 
 .PHONY: diff
