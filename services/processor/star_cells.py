@@ -1,0 +1,163 @@
+"""JSON Lines of one source table become typed rows, and misfits with the reason. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from contracts.star_schema import CellKind, SourceColumn, SourceTable, StarSchema
+
+PACKET, FILE, ROW = "packet_id", "filename", "row_number"
+LINEAGE = {PACKET: pl.Int64(), FILE: pl.String(), ROW: pl.Int64()}
+_LINE = "quarry line"
+_WHY = "quarry why"
+_DECIMAL = pl.Decimal(18, 2)
+_DECIMAL_TEXT = r"^-?\d{1,16}(\.\d{1,2}0*)?$"
+TYPES: Mapping[CellKind, pl.DataType] = {
+    "int": pl.Int64(),
+    "text": pl.String(),
+    "decimal": _DECIMAL,
+    "bool": pl.Boolean(),
+    "timestamp": pl.Datetime("us"),
+    "date": pl.Date(),
+}
+MISFIT_SCHEMA = pl.Schema(
+    {
+        "file": pl.String(),
+        "row_number": pl.Int64(),
+        "key": pl.String(),
+        "rule": pl.String(),
+        "column": pl.String(),
+        "reason": pl.String(),
+        "record": pl.String(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class PacketRows:
+    """One packet taken apart; rows in = rows out + misfits. Rows carry packet, file and line."""
+
+    rows: pl.DataFrame
+    misfits: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A rule about one column: what breaks it."""
+
+    rule: str
+    column: str
+    breaks: pl.Expr
+    reason: str
+
+
+def row_schema(source: SourceTable) -> dict[str, pl.DataType]:
+    """Return the columns of a source table's rows."""
+    return {column.name: TYPES[column.kind] for column in source.columns} | LINEAGE
+
+
+def known_values(star: StarSchema, table: str) -> dict[str, frozenset[str]]:
+    """Return the columns of a source table whose values are spelt out in a dimension."""
+    return {
+        column.source: frozenset(column.values)
+        for dimension in star.dimensions
+        if dimension.of == table
+        for column in dimension.columns
+        if column.values
+    }
+
+
+def read_packet(
+    text: str, source: SourceTable, packet_id: int, file: str, known: Mapping[str, frozenset[str]]
+) -> PacketRows:
+    """Parse a packet. A number is taken by its text, so that a decimal stays exact.
+
+    Rules: `not_json` (or no object), `missing`, `wrong_type`, `unknown_value`, `duplicate_key`.
+    """
+    lines = pl.DataFrame({_LINE: text.splitlines()}, schema={_LINE: pl.String()})
+    cells = lines.with_row_index(ROW, 1).with_columns(
+        pl.col(ROW).cast(pl.Int64),
+        *(
+            pl.col(_LINE).str.json_path_match(f"$.{column.name}").alias(f"text {column.name}")
+            for column in source.columns
+        ),
+    )
+    typed = cells.with_columns(_converted(column) for column in source.columns)
+    checks = list(_checks(source, known))
+    typed = typed.with_columns(_first(checks).alias(_WHY))
+    fits = pl.col(_WHY).is_null()
+    repeated = fits & ~pl.col(source.key).is_first_distinct().over(fits)
+    typed = typed.with_columns(
+        pl.when(repeated).then(pl.lit(len(checks))).otherwise(pl.col(_WHY)).alias(_WHY)
+    )
+    names = [column.name for column in source.columns]
+    rows = typed.filter(fits).select(
+        *names, pl.lit(packet_id).cast(pl.Int64).alias(PACKET), pl.lit(file).alias(FILE), ROW
+    )
+    checks.append(_Check("duplicate_key", source.key, repeated, "another row has this key"))
+    return PacketRows(rows, _misfits(typed.filter(~fits), checks, source, file))
+
+
+def _converted(column: SourceColumn) -> pl.Expr:
+    text = pl.col(f"text {column.name}")
+    match column.kind:
+        case "text":
+            made = text
+        case "int":
+            made = text.str.to_integer(strict=False)
+        case "decimal":
+            plain = pl.when(text.str.contains(_DECIMAL_TEXT)).then(text)
+            made = plain.str.to_decimal(scale=2).cast(_DECIMAL)
+        case "bool":
+            made = text.replace_strict(
+                {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
+            )
+        case "timestamp":
+            made = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+        case "date":
+            made = text.str.to_date("%Y-%m-%d", strict=False)
+    return made.alias(column.name)
+
+
+def _checks(source: SourceTable, known: Mapping[str, frozenset[str]]) -> Iterator[_Check]:
+    texts = [pl.col(f"text {column.name}").is_null() for column in source.columns]
+    yield _Check("not_json", source.key, pl.all_horizontal(texts), "no JSON object with columns")
+    for column in source.columns:
+        text, value = pl.col(f"text {column.name}"), pl.col(column.name)
+        if column.required:
+            yield _Check("missing", column.name, text.is_null(), "no value")
+        yield _Check(
+            "wrong_type",
+            column.name,
+            text.is_not_null() & value.is_null(),
+            f"is not of type {column.kind}",
+        )
+        if column.name in known:
+            strange = value.is_not_null() & ~value.is_in(sorted(known[column.name]))
+            yield _Check("unknown_value", column.name, strange, "is not a value the dataset lists")
+
+
+def _first(checks: list[_Check]) -> pl.Expr:
+    """Return the number of the first check that a row breaks; null when it breaks none."""
+    return pl.coalesce(
+        pl.when(check.breaks).then(pl.lit(number)) for number, check in enumerate(checks)
+    )
+
+
+def _misfits(
+    broken: pl.DataFrame, checks: list[_Check], source: SourceTable, file: str
+) -> pl.DataFrame:
+    rows = [
+        {
+            "file": file,
+            "row_number": row[ROW],
+            "key": row[f"text {source.key}"],
+            "rule": checks[row[_WHY]].rule,
+            "column": checks[row[_WHY]].column,
+            "reason": f"{checks[row[_WHY]].column} {checks[row[_WHY]].reason}",
+            "record": row[_LINE],
+        }
+        for row in broken.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows, schema=MISFIT_SCHEMA)
