@@ -7,6 +7,16 @@ from constructs import Construct
 from infra.names import SERVICES, Names
 
 _MINUTES = 5
+# What the console shows too: the services' own metrics, as `shared/metrics.py` names them.
+_OWN_METRICS = {
+    "Done": "Sum",
+    "Retried": "Sum",
+    "Parked": "Sum",
+    "Seconds": "p50",
+    "AgeSeconds": "Maximum",
+    "Rows": "Sum",
+    "Quarantined": "Sum",
+}
 
 
 def add_dashboard(scope: Construct, names: Names) -> None:
@@ -24,12 +34,26 @@ def add_dashboard(scope: Construct, names: Names) -> None:
             _metric("AWS/Lambda", name, "FunctionName", function, statistic="Sum")
             for name in ("Invocations", "Errors", "Throttles")
         ]
+        own = {
+            name: _metric(names.metrics_namespace, name, "service", service, statistic=statistic)
+            for name, statistic in _OWN_METRICS.items()
+        }
         duration = _metric("AWS/Lambda", "Duration", "FunctionName", function)
         dashboard.add_widgets(
             cloudwatch.GraphWidget(title=f"{service}: waiting, parked", left=[waiting, dead]),
             cloudwatch.GraphWidget(title=f"{service}: oldest message (s)", left=[age]),
             cloudwatch.GraphWidget(title=f"{service}: invocations", left=outcomes),
             cloudwatch.GraphWidget(title=f"{service}: slowest (ms)", left=[duration]),
+            cloudwatch.GraphWidget(
+                title=f"{service}: messages", left=[own["Done"], own["Retried"], own["Parked"]]
+            ),
+            cloudwatch.GraphWidget(
+                title=f"{service}: seconds each, age at work",
+                left=[own["Seconds"], own["AgeSeconds"]],
+            ),
+            cloudwatch.GraphWidget(
+                title=f"{service}: rows, quarantined", left=[own["Rows"], own["Quarantined"]]
+            ),
         )
 
 

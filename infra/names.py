@@ -72,6 +72,11 @@ class Names:
         return f"{self.prefix}-alarms"
 
     @property
+    def metrics_namespace(self) -> str:
+        """Where the services' own metrics go (`shared/metrics.py` names them)."""
+        return f"Quarry/{self.env}"
+
+    @property
     def folder_complete_rule(self) -> str:
         """The rule that takes the collector's event to the processor's queue."""
         return f"{self.prefix}-folder-complete"

@@ -16,6 +16,7 @@ def service_variables(service: Service, names: Names, settings: Settings) -> dic
         "QUARRY_DLQ_URL": names.queue_url(names.dead_letter_queue(service)),
         "QUARRY_VISIBILITY_SECONDS": str(settings.services[service].visibility_seconds),
         "QUARRY_MAX_RECEIVE_COUNT": str(settings.max_receive_count),
+        "POWERTOOLS_METRICS_NAMESPACE": names.metrics_namespace,
     }
     if following:
         variables["QUARRY_NEXT_QUEUE_URL"] = names.queue_url(names.queue(following))
