@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from contracts import Period, PortalSource
 from services.collector.sources import portal
-from services.collector.sources.chromium import BROWSER_FAILED, Chromium
+from services.collector.sources.chromium import BROWSER_FAILED, Chromium, reason
 from services.collector.sources.source import Download
 from shared.errors import DownloadCutShort, PageChanged, SourceUnavailable
 from shared.log import log
@@ -50,7 +50,7 @@ class BrowserPortal:
 
         Cancelled, it ends the browser before it returns: no thread or process outlives it.
         """
-        browser = Chromium(self.user_agent, into / "browser")
+        browser = Chromium(self.user_agent)
         visit = asyncio.ensure_future(asyncio.to_thread(self._visit, browser, source, period, into))
         try:
             return await asyncio.shield(visit)
@@ -177,7 +177,8 @@ class _Downloads:
             try:
                 event, params = self._events.get(timeout=0.1)
             except queue.Empty:
-                if not name and _is_stale(button):
+                # Asked in any case: it also shows that the browser still is there.
+                if _is_stale(button) and not name:
                     self._page_instead(period)
                 continue
             if event == "download_will_begin":
@@ -206,7 +207,7 @@ def _translated(url: str, late: Exception) -> Iterator[None]:
     except TimeoutException as error:
         raise late from error
     except BROWSER_FAILED as error:
-        raise SourceUnavailable(f"the browser could not use {url}: {error}") from error
+        raise SourceUnavailable(f"the browser could not use {url}: {reason(error)}") from error
 
 
 def _check_answer(driver: Chrome, doing: str) -> None:
@@ -220,7 +221,9 @@ def _check_answer(driver: Chrome, doing: str) -> None:
 
 
 def _is_network_error(driver: Chrome) -> bool:
-    return driver.current_url.startswith("chrome-error:")
+    # The address bar shows what was asked for; only the document itself knows.
+    address: str = driver.execute_script("return location.href")
+    return address.startswith("chrome-error:")
 
 
 def _is_stale(element: WebElement) -> bool:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,15 +33,22 @@ _FLAGS = (
 )
 
 
-class Chromium:
-    """A browser with a new profile in `folder`; `kill` may be called from any thread."""
+def reason(error: Exception) -> str:
+    """Return what a browser's failure says of itself, without the driver's stack trace."""
+    said = error.msg if isinstance(error, WebDriverException) else str(error)
+    return said or type(error).__name__
 
-    def __init__(self, user_agent: str, folder: Path) -> None:
-        self._folder = folder
+
+class Chromium:
+    """A browser with a new profile, to be run once; `kill` may be called from any thread."""
+
+    def __init__(self, user_agent: str) -> None:
+        # Not in the folder of the download: Chromium's socket in here allows no long path.
+        self._folder = Path(tempfile.mkdtemp(prefix=f"quarry-browser-{os.getpid()}-"))
         self._killed = Event()
         self._options = ChromeOptions()
         self._options.enable_bidi = True
-        own = (f"--user-data-dir={folder / 'profile'}", f"--user-agent={user_agent}")
+        own = (f"--user-data-dir={self._folder}", f"--user-agent={user_agent}")
         for flag in (*_FLAGS, *own):
             self._options.add_argument(flag)
         if binary := shutil.which("chromium"):
@@ -48,7 +56,7 @@ class Chromium:
         self._service = ChromeService(
             shutil.which("chromedriver"),
             # Passed on, not read: Chromium leaves files in TMPDIR, and this one is deleted.
-            env={**os.environ, "TMPDIR": str(folder)},
+            env={**os.environ, "TMPDIR": str(self._folder)},
             popen_kw={"start_new_session": True},
         )
 
@@ -61,12 +69,10 @@ class Chromium:
         Raises:
             SourceUnavailable: it did not start, or was killed meanwhile.
         """
-        self._folder.mkdir()
         try:
             driver = self._start()
             try:
-                connection = cast("RemoteConnection", driver.command_executor)
-                connection.client_config.timeout = command_seconds
+                _connection(driver).client_config.timeout = command_seconds
                 yield driver
             finally:
                 self._end(driver)
@@ -83,20 +89,19 @@ class Chromium:
         try:
             driver = Chrome(self._options, self._service)
         except (*BROWSER_FAILED, OSError) as error:
-            raise SourceUnavailable(f"the browser did not start: {error}") from error
+            raise SourceUnavailable(f"the browser did not start: {reason(error)}") from error
         if self._killed.is_set():
             self._end(driver)
             raise SourceUnavailable("the browser was ended before it was used")
         return driver
 
     def _end(self, driver: Chrome) -> None:
-        # Ended from its own side, chromedriver wakes the thread that listens to it; quit()
-        # alone closes the socket under that thread, which then sleeps for up to 10 s.
+        # Not driver.quit(): it closes the event socket under the thread that reads it, which then
+        # sleeps for up to 10 s. Ended from the browser's side, that thread ends by itself.
         with suppress(*BROWSER_FAILED):
             driver.execute(Command.QUIT)
         self._kill_session()
-        with suppress(*BROWSER_FAILED):
-            driver.quit()
+        _connection(driver).close()  # type: ignore[no-untyped-call]  # Selenium left it untyped
 
     def _kill_session(self) -> None:
         """Kill the driver and what is left of the browser, which is in the driver's group."""
@@ -106,3 +111,7 @@ class Chromium:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _connection(driver: Chrome) -> RemoteConnection:
+    return cast("RemoteConnection", driver.command_executor)

@@ -1,0 +1,232 @@
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import psutil
+import pytest
+
+from contracts import Period
+from contracts.datasets.call_reports import SOURCE
+from ops.portal.catalogue import Catalogue
+from ops.portal.faults import FaultName
+from ops.portal.quarters import MadeUpQuarters
+from ops.portal.serve import Portal, running_portal
+from services.collector.sources.browser import BrowserPortal
+from services.collector.sources.http import HttpPortal
+from services.collector.sources.source import Download
+from shared.errors import (
+    DownloadCutShort,
+    PageChanged,
+    PeriodNotOffered,
+    QuarryError,
+    SourceUnavailable,
+    UnexpectedDownload,
+)
+
+QUARTER, LAST = Period(2013, 1), Period(2013, 3)
+USER_AGENT = "Quarry test (+https://contact.example)"
+KINDS = [BrowserPortal, HttpPortal]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The stand-in with small quarters, and what it has made so far."""
+
+    portal: Portal
+    quarters: MadeUpQuarters
+
+
+@pytest.fixture(scope="module")
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    quarters = MadeUpQuarters(tmp_path_factory.mktemp("quarters"), seed=1, banks=5)
+    with running_portal(Catalogue(None, quarters, LAST)) as portal:
+        yield Site(portal, quarters)
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    yield running_site
+    running_site.portal.heal()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_over() -> Iterator[None]:
+    """Hold every test to leave no process and no temporary file of a browser."""
+    before = traces()
+    yield
+    deadline = monotonic() + 5
+    while traces() - before:
+        assert monotonic() < deadline, traces() - before
+
+
+def traces() -> set[str]:
+    processes = {
+        f"{child.pid} {child.name()}" for child in psutil.Process().children(recursive=True)
+    }
+    folder = Path(tempfile.gettempdir())
+    return processes | {path.name for path in folder.glob(f"quarry-browser-{os.getpid()}-*")}
+
+
+def visitor(
+    kind: type[BrowserPortal | HttpPortal],
+    site: Site,
+    *,
+    page_seconds: float = 30,
+    download_seconds: float = 30,
+) -> BrowserPortal | HttpPortal:
+    return kind(site.portal.url, USER_AGENT, page_seconds, download_seconds)
+
+
+async def error_of(
+    source: BrowserPortal | HttpPortal, folder: Path, period: Period = QUARTER
+) -> QuarryError:
+    with pytest.raises(QuarryError) as raised:
+        await source.fetch(SOURCE, period, folder)
+    return raised.value
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def wait_for_download(portal: Portal, seen: int) -> None:
+    while not any(one["download"] for one in portal.requests()[seen:]):
+        sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_quarter_asked_for_arrives_whatever_is_preselected(
+    kind: type[BrowserPortal | HttpPortal], site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault("xbrl_default")
+    seen = len(site.portal.requests())
+    # Not the first of the list, and its option value says nothing.
+    download = await visitor(kind, site).fetch(SOURCE, QUARTER, tmp_path)
+    name = "FFIEC CDR Call Bulk All Schedules 03312013.zip"
+    assert download == Download(download.path, name, site.portal.url)
+    assert download.path.read_bytes() == site.quarters.zip_of(QUARTER).read_bytes()
+    requests = [one for one in site.portal.requests()[seen:] if one["path"] != "/favicon.ico"]
+    assert [one["method"] for one in requests] == ["GET", "POST", "POST"]
+    assert {one["user_agent"] for one in requests} == {USER_AGENT}
+    assert requests[-1]["format"] == "TSVRadioButton"
+    assert names_in(tmp_path) == [download.path.name]
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """A fault of the site and how it has to be told."""
+
+    fault: FaultName
+    detail: str
+    error: type[QuarryError]
+    words: str
+
+
+FAULTS = [
+    Spoilt("html_error", "", UnexpectedDownload, "03/31/2013 with an HTML page"),
+    Spoilt("not_a_zip", "", UnexpectedDownload, "is not a zip: it starts with b'This is '"),
+    Spoilt("forbidden", "", SourceUnavailable, "the site answered 403; .* QUARRY_USER_AGENT"),
+    Spoilt("missing_date", "2013Q1", PeriodNotOffered, "03/31/2013 is not among the 50 dates"),
+    Spoilt("missing_control", "ListBox1", PageChanged, "no control 'ListBox1'"),
+    Spoilt("missing_control", "TSVRadioButton", PageChanged, "no format 'Tab Delimited'"),
+    Spoilt("missing_control", "Download_0", PageChanged, "no control 'Download_0'"),
+    Spoilt("cut_off", "", DownloadCutShort, "broke"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spoilt", FAULTS, ids=lambda one: f"{one.fault} {one.detail}".strip())
+async def test_each_fault_has_an_error_of_its_own(
+    kind: type[BrowserPortal | HttpPortal], spoilt: Spoilt, site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault(spoilt.fault, detail=spoilt.detail)
+    with pytest.raises(spoilt.error, match=spoilt.words) as raised:
+        await visitor(kind, site).fetch(SOURCE, QUARTER, tmp_path)
+    assert type(raised.value) is spoilt.error
+
+
+async def test_a_date_list_that_never_comes_is_a_changed_page_to_the_browser(
+    site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault("missing_control", detail="DatesDropDownList")
+    error = await error_of(visitor(BrowserPortal, site, page_seconds=5), tmp_path)
+    assert isinstance(error, PageChanged)
+    assert "no dates came in 'DatesDropDownList'" in str(error)
+
+
+async def test_a_date_list_that_is_gone_is_a_changed_page_over_http(
+    site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault("missing_control", detail="DatesDropDownList")
+    assert isinstance(await error_of(visitor(HttpPortal, site), tmp_path), PageChanged)
+
+
+async def test_a_site_that_is_down_for_a_moment_is_unavailable(site: Site, tmp_path: Path) -> None:
+    site.portal.fault("unavailable", times=1)
+    error = await error_of(visitor(HttpPortal, site), tmp_path)
+    assert isinstance(error, SourceUnavailable)
+    assert "answered 503" in str(error)
+    await visitor(HttpPortal, site).fetch(SOURCE, QUARTER, tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_download_that_takes_too_long_is_cut_short(
+    kind: type[BrowserPortal | HttpPortal], site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault("slow", detail="60")
+    begun = monotonic()
+    error = await error_of(visitor(kind, site, download_seconds=2), tmp_path)
+    assert isinstance(error, DownloadCutShort)
+    assert "did not end in 2 s" in str(error)
+    assert monotonic() - begun < 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_page_that_never_loads_is_an_unavailable_source(
+    kind: type[BrowserPortal | HttpPortal], site: Site, tmp_path: Path
+) -> None:
+    site.portal.fault("hanging", detail="60")
+    begun = monotonic()
+    error = await error_of(visitor(kind, site, page_seconds=2), tmp_path)
+    assert isinstance(error, SourceUnavailable)
+    assert "did not load in time" in str(error)
+    assert monotonic() - begun < 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_site_that_is_not_there_is_unavailable(
+    kind: type[BrowserPortal | HttpPortal], tmp_path: Path
+) -> None:
+    source = kind("http://127.0.0.1:9/page.aspx", USER_AGENT, 10, 10)
+    assert isinstance(await error_of(source, tmp_path), SourceUnavailable)
+
+
+async def test_a_browser_that_does_not_start_is_an_unavailable_source(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    for name in ("chromium", "chromedriver"):
+        command = commands / name
+        command.write_text("#!/bin/sh\nexit 1\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    error = await error_of(visitor(BrowserPortal, site), tmp_path)
+    assert isinstance(error, SourceUnavailable)
+    assert "the browser did not start" in str(error)
+
+
+async def test_a_cancelled_visit_ends_its_browser_at_once(site: Site, tmp_path: Path) -> None:
+    site.portal.fault("slow", detail="60")
+    seen = len(site.portal.requests())
+    visit = asyncio.create_task(visitor(BrowserPortal, site).fetch(SOURCE, QUARTER, tmp_path))
+    await asyncio.to_thread(wait_for_download, site.portal, seen)
+    visit.cancel()
+    begun = monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await visit
+    assert monotonic() - begun < 5
