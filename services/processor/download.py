@@ -52,7 +52,7 @@ async def fetch_folder(
         path = target / f"{position}.txt"
         async with slots:
             await lake.download(listed.key, path)
-            await asyncio.to_thread(_verify, path, listed)
+            await asyncio.to_thread(verify, path, listed.key, listed.bytes, listed.sha256)
         return FetchedFile(listed, path)
 
     return tuple(
@@ -78,12 +78,17 @@ def _checked(data: bytes, event: FolderComplete) -> Manifest:
     return manifest
 
 
-def _verify(path: Path, listed: CollectedFile) -> None:
+def verify(path: Path, key: str, size: int, sha256: str) -> None:
+    """Check that a local copy has the bytes that were stored.
+
+    Raises:
+        ManifestMismatch: it has not.
+    """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    size = path.stat().st_size
-    if (size, digest) != (listed.bytes, listed.sha256):
+    found = path.stat().st_size
+    if (found, digest) != (size, sha256):
         raise ManifestMismatch(
-            f"{listed.key} has {size} bytes and digest {digest[:12]}…, the manifest says "
-            f"{listed.bytes} and {listed.sha256[:12]}…; collect the folder anew"
+            f"{key} has {found} bytes and digest {digest[:12]}…, the manifest says "
+            f"{size} and {sha256[:12]}…; collect the folder anew"
         )

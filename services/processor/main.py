@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from contracts import Envelope, FolderComplete, LoadTable
+from contracts import Envelope, LoadTable
+from services.processor.inbound import by_format, open_inbound
 from services.processor.process import process
+from services.processor.process_packets import process_packets
 from services.processor.settings import ProcessorSettings
 from shared.aws import open_clients
-from shared.consumer import Consumer, only
+from shared.consumer import Consumer
 from shared.inbox import SqsInbox
 from shared.lake import Lake
 from shared.run_log import DynamoRunLog
@@ -28,21 +30,23 @@ async def open_processor() -> AsyncIterator[Service]:
             await send_batch(clients.sqs, settings.next_queue_url, messages)
 
         inbox = SqsInbox(clients.sqs, settings.queue_url, settings.dlq_url, "processor")
+        lake = Lake(clients.s3, settings.bucket)
         consumer = Consumer(
             stage="processor",
             inbox=inbox,
             run_log=DynamoRunLog(clients.dynamodb, settings.runs_table),
-            open_message=only(FolderComplete),
-            handle=partial(
-                process,
-                lake=Lake(clients.s3, settings.bucket),
-                send=send,
-                now=lambda: datetime.now(UTC),
-                threads=settings.threads,
+            open_message=open_inbound,
+            handle=by_format(
+                partial(process, lake=lake, send=send, now=_now, threads=settings.threads),
+                partial(process_packets, lake=lake, send=send, now=_now),
             ),
             retry=settings.retry,
         )
         yield Service(consumer, inbox, settings)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _order(load: LoadTable) -> Order:

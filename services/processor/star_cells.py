@@ -1,16 +1,20 @@
-"""JSON Lines of one source table become typed rows, and misfits with the reason. Pure."""
+"""JSON Lines of one source table become typed rows, and misfits with the reason."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import polars as pl
 
 from contracts.star_schema import CellKind, SourceColumn, SourceTable, StarSchema
+from shared.errors import RowsUnaccounted
 
 PACKET, FILE, ROW = "packet_id", "filename", "row_number"
 LINEAGE = {PACKET: pl.Int64(), FILE: pl.String(), ROW: pl.Int64()}
 _LINE = "quarry line"
 _WHY = "quarry why"
+_PART_LINES = 50_000
 _DECIMAL = pl.Decimal(18, 2)
 _DECIMAL_TEXT = r"^-?\d{1,16}(\.\d{1,2}0*)?$"
 TYPES: Mapping[CellKind, pl.DataType] = {
@@ -69,34 +73,70 @@ def known_values(star: StarSchema, table: str) -> dict[str, frozenset[str]]:
 
 
 def read_packet(
-    text: str, source: SourceTable, packet_id: int, file: str, known: Mapping[str, frozenset[str]]
+    path: Path, source: SourceTable, packet_id: int, known: Mapping[str, frozenset[str]]
 ) -> PacketRows:
-    """Parse a packet. A number is taken by its text, so that a decimal stays exact.
+    """Parse a packet, a part at a time. A number is taken by its text, so a decimal stays exact.
 
     Rules: `not_json` (or no object), `missing`, `wrong_type`, `unknown_value`, `duplicate_key`.
+
+    Raises:
+        RowsUnaccounted: a line is neither a row nor a misfit.
     """
-    lines = pl.DataFrame({_LINE: text.splitlines()}, schema={_LINE: pl.String()})
-    cells = lines.with_row_index(ROW, 1).with_columns(
+    checks = list(_checks(source, known))
+    parts: list[PacketRows] = []
+    lines = 0
+    with path.open(encoding="utf-8", newline="\n", errors="replace") as file:
+        while part := list(islice(file, _PART_LINES)):
+            parts.append(_read_part(part, source, checks, (packet_id, path.name, lines)))
+            lines += len(part)
+    schema = row_schema(source)
+    rows = pl.concat([pl.DataFrame(schema=schema), *(part.rows for part in parts)])
+    repeated = rows.filter(~pl.col(source.key).is_first_distinct())
+    misfits = [part.misfits for part in parts] + [_repeated(repeated, source)]
+    whole = PacketRows(
+        rows.filter(pl.col(source.key).is_first_distinct()),
+        pl.concat([pl.DataFrame(schema=MISFIT_SCHEMA), *misfits]),
+    )
+    if whole.rows.height + whole.misfits.height != lines:
+        raise RowsUnaccounted(f"{path.name}: {lines} lines, {whole.rows.height} rows")
+    return whole
+
+
+def _read_part(
+    part: list[str], source: SourceTable, checks: list[_Check], place: tuple[int, str, int]
+) -> PacketRows:
+    packet_id, file, before = place
+    lines = pl.DataFrame({_LINE: part}, schema={_LINE: pl.String()})
+    cells = lines.with_row_index(ROW, before + 1).with_columns(
         pl.col(ROW).cast(pl.Int64),
+        pl.col(_LINE).str.strip_chars_end(),
         *(
             pl.col(_LINE).str.json_path_match(f"$.{column.name}").alias(f"text {column.name}")
             for column in source.columns
         ),
     )
     typed = cells.with_columns(_converted(column) for column in source.columns)
-    checks = list(_checks(source, known))
     typed = typed.with_columns(_first(checks).alias(_WHY))
     fits = pl.col(_WHY).is_null()
-    repeated = fits & ~pl.col(source.key).is_first_distinct().over(fits)
-    typed = typed.with_columns(
-        pl.when(repeated).then(pl.lit(len(checks))).otherwise(pl.col(_WHY)).alias(_WHY)
-    )
-    names = [column.name for column in source.columns]
     rows = typed.filter(fits).select(
-        *names, pl.lit(packet_id).cast(pl.Int64).alias(PACKET), pl.lit(file).alias(FILE), ROW
+        *(column.name for column in source.columns),
+        pl.lit(packet_id).cast(pl.Int64).alias(PACKET),
+        pl.lit(file).alias(FILE),
+        ROW,
     )
-    checks.append(_Check("duplicate_key", source.key, repeated, "another row has this key"))
     return PacketRows(rows, _misfits(typed.filter(~fits), checks, source, file))
+
+
+def _repeated(rows: pl.DataFrame, source: SourceTable) -> pl.DataFrame:
+    return rows.select(
+        pl.col(FILE).alias("file"),
+        pl.col(ROW).alias("row_number"),
+        pl.col(source.key).cast(pl.String).alias("key"),
+        pl.lit("duplicate_key").alias("rule"),
+        pl.lit(source.key).alias("column"),
+        pl.lit(f"an earlier row has this {source.key}").alias("reason"),
+        pl.lit(None, dtype=pl.String).alias("record"),
+    )
 
 
 def _converted(column: SourceColumn) -> pl.Expr:

@@ -60,10 +60,6 @@ class Head(Contract):
         """Say whether a packet is in this state."""
         return self.applied.get(packet.table, Applied()).has(packet.id)
 
-    def gap_before(self, packet: Packet) -> bool:
-        """Say whether packets between the last one and this are missing."""
-        return packet.id > self.applied.get(packet.table, Applied()).through + 1
-
     def with_run(self, run_id: str, outbox: str) -> Mapping[str, object]:
         """Return the fields that remember a run's loads."""
         kept = dict(list({**self.outboxes, run_id: outbox}.items())[-_RUNS_REMEMBERED:])
