@@ -1,6 +1,7 @@
 """The console in headless Chromium: every view, every action, live, accessible, safe."""
 
 import asyncio
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import asyncpg
+import polars as pl
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -315,6 +317,22 @@ def test_a_purge_asks_archives_and_deletes(console: Console, queues: Queues) -> 
     keys = local_session().client("s3", endpoint_url=queues.sqs.meta.endpoint_url)
     found = keys.list_objects_v2(Bucket=NAMES.bucket, Prefix="ops/dlq/purge/")
     assert found["KeyCount"] >= 1
+
+
+def test_records_kept_out_can_be_read_and_are_escaped(console: Console, queues: Queues) -> None:
+    records = io.BytesIO()
+    pl.DataFrame({"file": ["RC.txt"], "row_number": [7], "record": ["<b>37\tx</b>"]}).write_parquet(
+        records
+    )
+    lake = local_session().client("s3", endpoint_url=queues.sqs.meta.endpoint_url)
+    key = f"clean/call_reports/2013Q1/{RUN}/_quarantine/rc.parquet"
+    lake.put_object(Bucket=NAMES.bucket, Key=key, Body=records.getvalue())
+
+    console.open("/quarantine")
+    console.click(".list td a")
+
+    console.wait_for(".records td", "<b>37\tx</b>")
+    assert console.texts(".records th") == ["file", "row_number", "record"]
 
 
 def test_a_row_is_followed_to_its_load(console: Console) -> None:

@@ -23,6 +23,8 @@ from ops.dlq.queues import MoveNotOffered, SqsDeadLetters
 from ops.dlq.replay import Pace
 from ops.dlq.workbench import Workbench
 from shared.aws import open_clients
+from shared.errors import SchemaMismatch
+from shared.inbox import Delivery, SqsInbox
 from tests.dlq_bench import Queues, bench_at, pointed_at
 from tests.parked import NAMES, Parked, collect, load, park, parked_messages, why
 
@@ -140,6 +142,40 @@ async def test_a_replay_takes_every_readable_message_to_its_queue_with_its_histo
         assert message["Attributes"].get("MessageGroupId") == (
             original.order_group if original.service == "loader" else None
         )
+
+
+async def test_a_replayed_message_that_is_parked_again_keeps_its_history_and_group(
+    bench: Workbench, queues: Queues, emulator_url: str
+) -> None:
+    park(queues.sqs, [Parked("loader", load(Q1), why("loader", "E", "r", 1, "rc"), "rc")])
+    await bench.look()
+    (first,) = await bench.parked()
+    await replay_all(bench)
+    (sent,) = queues.drain("loader")
+    with pointed_at(emulator_url):
+        async with open_clients() as clients:
+            dlq = queues.url(NAMES.dead_letter_queue("loader"))
+            inbox = SqsInbox(clients.sqs, queues.url(NAMES.queue("loader")), dlq, "loader")
+            delivery = Delivery(
+                message_id=sent["MessageId"],
+                receipt="",
+                body=sent["Body"],
+                attempt=1,
+                group=sent["Attributes"]["MessageGroupId"],
+                attributes={n: v["StringValue"] for n, v in sent["MessageAttributes"].items()},
+            )
+            await inbox.park(delivery, SchemaMismatch("again"))
+
+    await bench.look()
+    (again,) = await bench.parked()
+
+    assert again.message_id != first.message_id
+    assert again.original_message_id == first.original_message_id
+    assert (again.replay_attempt, again.order_group) == (1, "rc")
+    plan = await bench.plan([again], selection="again")
+    await deeds.replay(bench, plan, [again], why="test", pace=FAST)
+    (second,) = queues.drain("loader")
+    assert second["MessageAttributes"]["replay_attempt"]["StringValue"] == "2"
 
 
 async def test_a_replay_right_after_the_original_is_not_swallowed_as_a_duplicate(
