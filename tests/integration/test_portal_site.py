@@ -201,23 +201,23 @@ def test_the_archive_can_come_damaged(portal: Portal, quarters: MadeUpQuarters) 
 
 
 @pytest.fixture
-def server_log(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
+def server_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What the server logs, which does not reach the root logger."""
     logger = logging.getLogger("uvicorn")
     logger.addHandler(caplog.handler)
-    yield caplog.records
+    yield caplog
     logger.removeHandler(caplog.handler)
 
 
 def test_the_download_can_be_cut_off_and_the_server_says_nothing(
-    portal: Portal, server_log: list[logging.LogRecord]
+    portal: Portal, server_log: pytest.LogCaptureFixture
 ) -> None:
     form = chosen(portal)
     portal.fault("cut_off", times=1)
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         httpx.post(portal.url, data=order(form))
     assert download(portal).status_code == 200
-    assert server_log == []
+    assert server_log.messages == []
 
 
 def test_the_download_can_be_slow(portal: Portal, quarters: MadeUpQuarters) -> None:
