@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": "ops.commands.explain:explain",
     "reconcile": "ops.commands.reconcile:reconcile",
     "console": "ops.commands.console:console",
+    "demo-source": "ops.commands.demo_source:app",
     "doctor": "ops.commands.doctor:doctor",
 }
 

@@ -44,11 +44,15 @@ class FolderProgress:
     collector: StageProgress
     processor: StageProgress
     loader: StageProgress
+    nothing_new: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
-        stopped_early = "parked" in {self.collector.state, self.processor.state}
+        stopped_early = self.nothing_new or "parked" in {
+            self.collector.state,
+            self.processor.state,
+        }
         return stopped_early or self.loader.state in {"done", "parked"}
 
 
@@ -133,6 +137,7 @@ def _folder(part: str, by_place: dict[tuple[Stage, str], StepRecord]) -> FolderP
         collector=_stage([collector], 1),
         processor=_stage([processor], 1),
         loader=_loader_stage([by_place.get(("loader", load)) for load in loads], processor),
+        nothing_new=collector is not None and collector.outcome == "nothing_new",
     )
 
 

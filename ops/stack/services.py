@@ -1,11 +1,14 @@
 """How to run the four services and the portal stand-in on this machine."""
 
+import json
 import shutil
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+from contracts.datasets import all_datasets
 from infra.names import LOCAL_REGION, SERVICES, Names, Service
 from infra.settings import settings_for
 from infra.variables import service_variables
@@ -38,6 +41,7 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
             "QUARRY_PORTAL_URL": portal_url,
             "QUARRY_FETCHER": "browser" if has_browser() else "http",
             "QUARRY_MIN_DELAY_SECONDS": "0",
+            "QUARRY_SOURCE_URLS": json.dumps(_demo_databases(database_url)),
         },
         # One arena per thread would keep some 80 MB more of a long-running worker.
         "processor": {"MALLOC_ARENA_MAX": "2"},
@@ -107,6 +111,15 @@ def _quarry_variables(service: Service, endpoint_url: str) -> dict[str, str]:
         # Short polls let a worker end soon; a message still wakes it at once.
         "QUARRY_WAIT_SECONDS": "2",
         "POWERTOOLS_SERVICE_NAME": service,
+    }
+
+
+def _demo_databases(database_url: str) -> dict[str, str]:
+    """Return the addresses of demo databases, by dataset; `quarry demo-source` makes them."""
+    return {
+        name: urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+        for name, dataset in all_datasets().items()
+        if dataset.source.kind == "database"
     }
 
 

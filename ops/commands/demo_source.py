@@ -1,0 +1,36 @@
+"""`quarry demo-source`: something to pull besides call reports, on the local stack."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from ops.screen import out
+from ops.sources import totesys as totesys_source
+from ops.target import find_database
+
+app = typer.Typer(no_args_is_help=True, help="Bring up a demo source on the local stack.")
+
+
+@app.callback()
+def demo_source() -> None:
+    """Bring up a demo source on the local stack."""
+
+
+@app.command()
+def totesys(
+    change: Annotated[
+        int,
+        typer.Option(min=0, help="Change so many sales orders, so that there is something new."),
+    ] = 0,
+) -> None:
+    """Create and fill the 11 tables of ToteSys in a second database of the stack's server."""
+    url = find_database("local")
+    filled = asyncio.run(totesys_source.fill(url))
+    origin = "the published rows" if filled.published else "made-up rows"
+    done = f"created from {origin}" if filled.created else "was there"
+    out.print(f"totesys {done}: {sum(filled.rows.values()):,} rows in {len(filled.rows)} tables")
+    if change:
+        changed = asyncio.run(totesys_source.change(url, change))
+        out.print(f"changed {changed} sales orders")
+    out.print("pull it with: quarry send --dataset totesys --wait", highlight=False)

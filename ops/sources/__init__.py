@@ -1,0 +1,1 @@
+"""Demo sources: what the local stack can pull besides call reports."""
