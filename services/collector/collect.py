@@ -27,6 +27,7 @@ from contracts import (
 from contracts.datasets import UnknownDataset, dataset_named
 from services.collector.archive import Caps, extract, members_of
 from services.collector.folder import check_quarter, missing_parts
+from services.collector.leftovers import folder_prefix
 from services.collector.sources.source import Download, Gatherer, Order, Source
 from shared.consumer import Done
 from shared.errors import InvalidRequest, SourceBusy
@@ -159,7 +160,7 @@ async def _take_apart(
         raise InvalidRequest(f"{command.dataset} is quarterly; the command names no period")
     # A thread that outlives a cancelled step may still write here for a moment.
     with tempfile.TemporaryDirectory(
-        prefix="quarry-collect-", ignore_cleanup_errors=True
+        prefix=folder_prefix("collect"), ignore_cleanup_errors=True
     ) as folder:
         download = await source.fetch(portal, command.period, Path(folder))
         collected_at = now()

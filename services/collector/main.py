@@ -1,5 +1,6 @@
 """Composition root of the collector: Lambda handler and long-running worker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import aioboto3
 from contracts import CollectFolder, DatabaseSource, Envelope, FolderComplete
 from services.collector.archive import Caps
 from services.collector.collect import Limits, collect
+from services.collector.leftovers import sweep
 from services.collector.politeness import DynamoHostLease, PoliteSource, host_of
 from services.collector.settings import CollectorSettings
 from services.collector.sources.browser import BrowserPortal
@@ -23,6 +25,7 @@ from shared.aws import Clients, open_clients
 from shared.consumer import Consumer, only
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.log import log
 from shared.run_log import DynamoRunLog
 from shared.send import publish as put_on_bus
 from shared.worker import LambdaHandler, Service, run_worker
@@ -32,6 +35,7 @@ from shared.worker import LambdaHandler, Service, run_worker
 async def open_collector() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
     settings = CollectorSettings()
+    log.info("leftovers_swept", folders=await asyncio.to_thread(sweep))
     async with AsyncExitStack() as stack:
         clients = await stack.enter_async_context(open_clients())
         lake = Lake(clients.s3, settings.bucket)

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from ops.portal.catalogue import Catalogue
 from ops.portal.faults import FaultName
 from ops.portal.quarters import MadeUpQuarters
 from ops.portal.serve import Portal, running_portal
+from ops.stack.home import Home
+from ops.stack.supervise import Program, kill_leftovers, launch
+from services.collector.leftovers import sweep
 from services.collector.sources.browser import BrowserPortal
 from services.collector.sources.http import HttpPortal
 from services.collector.sources.source import Download
@@ -230,3 +234,31 @@ async def test_a_cancelled_visit_ends_its_browser_at_once(site: Site, tmp_path: 
     with pytest.raises(asyncio.CancelledError):
         await visit
     assert monotonic() - begun < 5
+
+
+def test_the_stack_finds_the_browser_of_a_killed_collector(site: Site, tmp_path: Path) -> None:
+    site.portal.fault("slow", detail="60")
+    seen = len(site.portal.requests())
+    visit = (
+        "import asyncio, pathlib; from contracts import Period;"
+        "from contracts.datasets.call_reports import SOURCE;"
+        "from services.collector.sources.browser import BrowserPortal;"
+        f"portal = BrowserPortal({site.portal.url!r}, 'test');"
+        f"asyncio.run(portal.fetch(SOURCE, Period(2013, 1), pathlib.Path({str(tmp_path)!r})))"
+    )
+    home = Home(tmp_path)
+    home.logs.mkdir()
+    program = Program("collector", (sys.executable, "-c", visit), {}, ready=lambda _: True)
+    collector = launch(program, home).process
+    wait_for_download(site.portal, seen)
+    children = psutil.Process(collector.pid).children(recursive=True)
+    collector.kill()
+    collector.wait()
+    assert {child.name() for child in children} >= {"chromedriver", "chromium"}
+    assert kill_leftovers(home, "collector") >= 2
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    left = Path(tempfile.gettempdir()).glob(f"quarry-browser-{collector.pid}-*")
+    assert len(list(left)) == 1
+    sweep()
+    assert not list(Path(tempfile.gettempdir()).glob(f"quarry-browser-{collector.pid}-*"))

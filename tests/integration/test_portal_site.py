@@ -1,8 +1,13 @@
 import io
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 from zipfile import ZipFile
 
 import httpx
@@ -13,6 +18,7 @@ from contracts import Period
 from ops.portal.catalogue import Catalogue
 from ops.portal.quarters import MadeUpQuarters
 from ops.portal.serve import Portal, running_portal
+from ops.stack.supervise import free_port
 from services.collector.sources.form import Form, read_form
 
 FIELD = "ctl00$MainContentHolder$"
@@ -303,3 +309,38 @@ def test_amounts_of_full_size_exceed_32_bits(full_size: dict[str, bytes]) -> Non
         data, separator="\t", skip_rows_after_header=1, columns=["RCFDA126"], quote_char=None
     )
     assert derivatives.select(pl.col("RCFDA126").cast(pl.Int64).max()).item() > 2**32
+
+
+def test_the_program_keeps_made_up_quarters_in_quarrys_home(tmp_path: Path) -> None:
+    port = free_port(None)
+    portal = Portal(f"http://127.0.0.1:{port}")
+    process = subprocess.Popen(  # noqa: S603  # our own program
+        [sys.executable, "-m", "ops.portal", "--port", str(port), "--banks", "5"],
+        env={**os.environ, "QUARRY_HOME": str(tmp_path)},
+    )
+    try:
+        wait_until_open(portal, process)
+        download(portal)
+        (kept,) = (tmp_path / "data" / "quarters").iterdir()
+        assert "2013Q1" in kept.name
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until_open(portal: Portal, process: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + 30
+    while True:
+        assert process.poll() is None
+        assert monotonic() < deadline
+        with suppress(httpx.TransportError):
+            httpx.get(portal.url)
+            return
+        sleep(0.05)
+
+
+def test_the_program_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ops.portal", "--port", "1", "--zips", str(tmp_path / "none")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
+    assert ended.returncode == 2
+    assert "none: there is no such folder" in ended.stderr

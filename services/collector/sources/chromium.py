@@ -16,6 +16,7 @@ from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.remote_connection import RemoteConnection
 from urllib3.exceptions import HTTPError
 
+from services.collector.leftovers import folder_prefix
 from shared.errors import SourceUnavailable
 
 # What Selenium raises when the browser, or the driver in between, is gone.
@@ -44,7 +45,7 @@ class Chromium:
 
     def __init__(self, user_agent: str) -> None:
         # Not in the folder of the download: Chromium's socket in here allows no long path.
-        self._folder = Path(tempfile.mkdtemp(prefix=f"quarry-browser-{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=folder_prefix("browser")))
         self._killed = Event()
         self._options = ChromeOptions()
         self._options.enable_bidi = True
