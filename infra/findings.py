@@ -19,6 +19,8 @@ class Finding:
 
 _LOG_STREAMS = "Lambda names the streams of the function's own log group itself."
 _LAKE_FOLDER = "One folder of the one bucket; the keys below it come with each message."
+_SOURCES = "Source databases are declared in contracts/datasets, one secret for each."
+_PACKETS = "A counter per polled table, declared in contracts/datasets."
 _API_GATEWAY_LOGS = (
     "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 )
@@ -54,16 +56,25 @@ def accepted_for_task(env: Environment) -> dict[Finding, str]:
     """Return the findings that the collector as a Fargate task adds, each with its reason."""
     names = _as_reported(env)
     definition = f"{names.stack('collector')}/Definition"
-    raw = names.lake_arn("raw/*")
     return {
         Finding(definition, "AwsSolutions-ECS2"): "The variables are names; none is secret.",
         Finding(
             f"{definition}/ExecutionRole/DefaultPolicy", "AwsSolutions-IAM5[Resource::*]"
         ): "ecr:GetAuthorizationToken has no resource to name.",
-        Finding(
-            f"{definition}/TaskRole/DefaultPolicy", f"AwsSolutions-IAM5[Resource::{raw}]"
-        ): _LAKE_FOLDER,
+        **{
+            Finding(
+                f"{definition}/TaskRole/DefaultPolicy", f"AwsSolutions-IAM5[Resource::{resource}]"
+            ): reason
+            for resource, reason in _collector_resources(names)
+        },
     }
+
+
+def _collector_resources(names: Names) -> Iterator[tuple[str, str]]:
+    yield names.lake_arn("raw/*"), _LAKE_FOLDER
+    yield names.lake_arn("packets/*"), _LAKE_FOLDER
+    yield names.arn("secretsmanager", f"secret:{names.prefix}/source/*"), _SOURCES
+    yield names.arn("ssm", f"parameter/quarry/{names.env}/*/packet/*"), _PACKETS
 
 
 def _as_reported(env: Environment) -> Names:
@@ -80,8 +91,8 @@ def _wildcards(names: Names) -> Iterator[tuple[str, str, str, str]]:
         yield stack, path, f"IAM5[Resource::{streams}]", _LOG_STREAMS
         yield stack, path, "IAM5[Resource::*]", _NO_RESOURCE
     for stack, folder in (
-        ("collector", "raw"),
         ("processor", "raw"),
+        ("processor", "packets"),
         ("processor", "clean"),
         ("processor", "registry"),
         ("loader", "clean"),
@@ -93,6 +104,9 @@ def _wildcards(names: Names) -> Iterator[tuple[str, str, str, str]]:
             f"IAM5[Resource::{keys}]",
             _LAKE_FOLDER,
         )
+    for resource, reason in _collector_resources(names):
+        policy = "Service/FunctionRole/DefaultPolicy"
+        yield "collector", policy, f"IAM5[Resource::{resource}]", reason
 
 
 def _choices(env: Environment) -> Iterator[tuple[str, str, str, str]]:

@@ -5,7 +5,7 @@ from constructs import Construct
 from infra.collector_task import add_task
 from infra.names import Names
 from infra.parts import QueuedService
-from infra.permissions import publish, read_lake, write_lake
+from infra.permissions import allow, publish, read_lake, write_lake
 from infra.settings import Settings
 
 
@@ -23,10 +23,11 @@ class CollectorStack(Stack):
             settings=settings,
             # It reads back its own manifest: a folder that is complete is not fetched again.
             statements=[
-                *read_lake(names, "raw"),
-                *write_lake(names, "raw"),
+                *read_lake(names, "raw", "packets"),
+                *write_lake(names, "raw", "packets"),
                 publish(names),
                 _take_turns(names),
+                *_source_databases(names),
             ],
             # Waiting for a turn at the source and the download fit in one invocation together.
             variables={"QUARRY_FETCHER": "browser", "QUARRY_PATIENCE_SECONDS": "240"},
@@ -43,3 +44,18 @@ def _take_turns(names: Names) -> iam.PolicyStatement:
         resources=[names.arn("dynamodb", f"table/{names.runs_table}")],
         conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["host#*"]}},
     )
+
+
+def _source_databases(names: Names) -> list[iam.PolicyStatement]:
+    """Return the rights to sources' secrets, and to the numbers of the packets taken from them."""
+    return [
+        allow(
+            ["secretsmanager:GetSecretValue"],
+            # Secrets Manager ends every ARN with six characters of its own.
+            [names.arn("secretsmanager", f"secret:{names.prefix}/source/*")],
+        ),
+        allow(
+            ["ssm:GetParameter", "ssm:PutParameter"],
+            [names.arn("ssm", f"parameter/quarry/{names.env}/*/packet/*")],
+        ),
+    ]

@@ -23,9 +23,10 @@ class ProcessorStack(Stack):
             service="processor",
             names=names,
             settings=settings,
-            # The registry holds the types that all processors agree on.
+            # The registry holds what all processors agree on, packets say where rows lie, and a
+            # repeated message reads what the first one wrote to clean.
             statements=[
-                *read_lake(names, "raw", "registry"),
+                *read_lake(names, "raw", "packets", "registry", "clean"),
                 *write_lake(names, "clean", "registry"),
             ],
         )
