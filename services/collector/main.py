@@ -1,6 +1,7 @@
 """Composition root of the collector: Lambda handler and long-running worker."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -65,14 +66,13 @@ async def open_collector() -> AsyncIterator[Service]:
 
 
 def _portal(settings: CollectorSettings, clients: Clients) -> Source:
-    kind = BrowserPortal if settings.fetcher == "browser" else HttpPortal
+    address = (settings.portal_url, settings.user_agent)
+    patience = (settings.page_seconds, settings.download_deadline_seconds)
+    portal: Source = HttpPortal(*address, *patience)
+    if settings.fetcher == "browser":
+        portal = BrowserPortal(*address, *patience, environment=dict(os.environ))
     return PoliteSource(
-        kind(
-            settings.portal_url,
-            settings.user_agent,
-            settings.page_seconds,
-            settings.download_deadline_seconds,
-        ),
+        portal,
         DynamoHostLease(clients.dynamodb, settings.runs_table),
         host_of(settings.portal_url),
         settings.min_delay_seconds,

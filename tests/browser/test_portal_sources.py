@@ -82,7 +82,10 @@ def visitor(
     page_seconds: float = 30,
     download_seconds: float = 30,
 ) -> BrowserPortal | HttpPortal:
-    return kind(site.portal.url, USER_AGENT, page_seconds, download_seconds)
+    given = (site.portal.url, USER_AGENT, page_seconds, download_seconds)
+    if kind is BrowserPortal:
+        return BrowserPortal(*given, environment=dict(os.environ))
+    return HttpPortal(*given)
 
 
 async def error_of(

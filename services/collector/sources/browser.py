@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -37,20 +37,22 @@ _GONE = (NoSuchElementException, StaleElementReferenceException)
 class BrowserPortal:
     """Downloads as a person would, one fresh browser per archive.
 
-    `page_seconds` is how long a page may take, `download_seconds` how long the archive may.
+    `page_seconds` is how long a page may take, `download_seconds` how long the archive may. The
+    browser gets `environment` with a TMPDIR of its own; without it, ours as it is.
     """
 
     url: str
     user_agent: str
     page_seconds: float = 60
     download_seconds: float = 600
+    environment: Mapping[str, str] | None = None
 
     async def fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
         """Choose product, quarter and format on the page, press the button, wait for the file.
 
         Cancelled, it ends the browser before it returns: no thread or process outlives it.
         """
-        browser = Chromium(self.user_agent)
+        browser = Chromium(self.user_agent, self.environment)
         visit = asyncio.ensure_future(asyncio.to_thread(self._visit, browser, source, period, into))
         try:
             return await asyncio.shield(visit)

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -43,7 +43,7 @@ def reason(error: Exception) -> str:
 class Chromium:
     """A browser with a new profile, to be run once; `kill` may be called from any thread."""
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(self, user_agent: str, environment: Mapping[str, str] | None = None) -> None:
         # Not in the folder of the download: Chromium's socket in here allows no long path.
         self._folder = Path(tempfile.mkdtemp(prefix=folder_prefix("browser")))
         self._killed = Event()
@@ -56,8 +56,8 @@ class Chromium:
             self._options.binary_location = binary
         self._service = ChromeService(
             shutil.which("chromedriver"),
-            # Passed on, not read: Chromium leaves files in TMPDIR, and this one is deleted.
-            env={**os.environ, "TMPDIR": str(self._folder)},
+            # Chromium leaves files in TMPDIR, and this one is deleted.
+            env=environment and {**environment, "TMPDIR": str(self._folder)},
             popen_kw={"start_new_session": True},
         )
 
