@@ -119,7 +119,9 @@ async def _cells(database: asyncpg.Connection) -> int:
     columns = await database.fetch(
         "select quote_ident(table_schema) || '.' || quote_ident(table_name) as table,"
         " string_agg(format('count(%I)', column_name), ' + ') as counts"
-        " from information_schema.columns where table_schema = 'call_reports'"
+        " from information_schema.columns"
+        " join information_schema.tables using (table_schema, table_name)"
+        " where table_schema = 'call_reports' and table_type = 'BASE TABLE'"
         " and column_name not in ('idrssd', 'period_end', 'load_update_ts', 'filename',"
         " 'row_number', 'load_id', 'confidential') group by 1"
     )

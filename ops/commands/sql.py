@@ -118,7 +118,9 @@ async def _describe_tables(database_url: str) -> Answer:
             select table_schema, table_name, count(*) as columns,
                    bool_or(column_name = 'period_end') as periodic
             from information_schema.columns
-            where table_schema = any($1) group by 1, 2 order by 1, 2
+            join information_schema.tables using (table_schema, table_name)
+            where table_schema = any($1) and table_type = 'BASE TABLE'
+            group by 1, 2 order by 1, 2
             """,
             schemas,
         )

@@ -79,3 +79,12 @@ LEFT JOIN LATERAL jsonb_object_keys(r.new) AS cell (column_name) ON true;
 COMMENT ON VIEW quarry.restated_value IS
     'One row per restated value: old, new, since when the old one was known and which load '
     'replaced it; added and removed rows have no column.';
+
+CREATE TABLE IF NOT EXISTS quarry.curated (
+    dataset text PRIMARY KEY,
+    digest text NOT NULL,
+    schema_oid oid NOT NULL,
+    applied_at timestamptz NOT NULL
+);
+COMMENT ON TABLE quarry.curated IS
+    'Which version of its SQL for analysts each dataset''s schema has.';

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from contracts import Envelope, LoadComplete, LoadTable
 from services.loader import ledger
+from services.loader.curate import curate
 from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded, Provenance
 from services.loader.postgres import Database
@@ -57,6 +58,7 @@ async def load(
         raise
     seconds = time.monotonic() - started
     await publish(_announcement(envelope, loaded, seconds, now()))
+    warnings = await _curate(database, declaration) if limits.may_migrate else ()
     return Done(
         counts={
             "rows": loaded.rows,
@@ -65,6 +67,7 @@ async def load(
             "removed": loaded.removed,
         },
         outcome=loaded.outcome,
+        warnings=warnings,
     )
 
 
@@ -109,6 +112,17 @@ async def _keep_failure(
     except QuarryError as second:
         # The first error is the one to tell; with the database away there is nowhere to keep it.
         log.warning("attempt_not_recorded", reason=str(second))
+
+
+async def _curate(database: Database, declaration: LoadTable) -> tuple[str, ...]:
+    """Bring the dataset's SQL for analysts up to date; the rows are in, whatever becomes of it."""
+    try:
+        async with database.connection() as connection:
+            await curate(connection, declaration.dataset, declaration.table_schema)
+    except QuarryError as error:
+        log.warning("curated_sql_not_applied", reason=str(error))
+        return (f"SQL for analysts of {declaration.dataset} was not applied: {error}",)
+    return ()
 
 
 def _announcement(

@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from contracts import LoadTable
+from contracts import LoadTable, Period
 from services.loader import credentials, ledger
 from services.loader.load import load
 from services.loader.postgres import Access, Database
@@ -123,3 +123,33 @@ async def test_a_rotated_password_is_read_again_and_the_load_goes_on(
         assert await assets_in(connection) == {1: 10}
         await connection.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
     assert done.outcome == "loaded"
+
+
+async def test_after_a_load_analysts_find_their_functions(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "a"
+    done = await run(write(path, bank_rows({1: 10})), path, database, FakeSender())
+
+    assert done.warnings == ()
+    async with database.connection() as connection:
+        found = await connection.fetchrow("SELECT * FROM call_reports.series('RCFD2170')")
+    assert tuple(found or ()) == (1, Period(2013, 1).end, 10)
+
+
+async def test_a_load_stands_where_the_functions_for_analysts_cannot_be_made(
+    database: Database, tmp_path: Path
+) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            "CREATE SCHEMA call_reports; CREATE TABLE call_reports.totals (mine int)"
+        )
+    bus = FakeSender()
+    path = tmp_path / "a"
+
+    done = await run(write(path, bank_rows({1: 10})), path, database, bus)
+
+    assert (done.outcome, len(bus.sent)) == ("loaded", 1)
+    assert ['"totals" is not a view' in warning for warning in done.warnings] == [True]
+    async with database.connection() as connection:
+        assert await assets_in(connection) == {1: 10}
