@@ -10,10 +10,9 @@ from contracts import Manifest, Packet
 from contracts.packet_record import PacketRecord, packet_record_key
 from services.collector.sources.database import SourceRefused
 from services.collector.sources.row_versions import SourceRestored
+from services.loader.postgres import Connection
 from shared.errors import SourceUnavailable, TransientError
 from tests.packets import Polled
-
-Connection = "asyncpg.Connection[asyncpg.Record]"
 
 
 @pytest.fixture
