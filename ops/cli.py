@@ -26,6 +26,7 @@ COMMANDS = {
     "runs": "ops.commands.runs:runs",
     "explain": "ops.commands.explain:explain",
     "reconcile": "ops.commands.reconcile:reconcile",
+    "restatements": "ops.commands.restatements:restatements",
     "export": "ops.commands.export:app",
     "console": "ops.commands.console:console",
     "demo-source": "ops.commands.demo_source:app",
