@@ -79,7 +79,8 @@ def as_of_function(table: Table, key: Sequence[str]) -> str:
     """Return the statement that creates `schema.table_as_of(moment)`.
 
     It takes today's rows and undoes what was restated after the moment; a period is known from
-    its first load on. The body is text, so new and widened columns need no new function.
+    its first load on. The body is text, so new and widened columns need no new function; true and
+    false kept from before a column became a number are 1 and 0, as the column's own values became.
     """
     function = qualified(table.schema, as_of_name(table.name))
     where = f"table_schema = {literal(table.schema)} AND table_name = {literal(table.name)}"
@@ -92,11 +93,18 @@ WITH known AS (
 ), later AS MATERIALIZED (
     SELECT restatement_id, key, kind, old FROM quarry.restatement
     WHERE {where} AND replaced_at > moment
+), number AS MATERIALIZED (
+    SELECT attname::text AS name FROM pg_attribute
+    WHERE attrelid = {literal(table.sql)}::regclass AND NOT attisdropped AND atttypid = ANY (
+        '{{smallint,integer,bigint,real,double precision,numeric}}'::regtype[])
 ), undone AS MATERIALIZED (
     SELECT later.key, (array_agg(later.kind ORDER BY restatement_id))[1] AS next_kind,
-           jsonb_object_agg(cell.key, cell.value ORDER BY restatement_id DESC)
-               FILTER (WHERE cell.key IS NOT NULL) AS old
+           jsonb_object_agg(cell.key, CASE
+               WHEN jsonb_typeof(cell.value) = 'boolean' AND number.name IS NOT NULL
+               THEN to_jsonb(cell.value::boolean::integer) ELSE cell.value
+           END ORDER BY restatement_id DESC) FILTER (WHERE cell.key IS NOT NULL) AS old
     FROM later LEFT JOIN LATERAL jsonb_each(later.old) AS cell ON true
+    LEFT JOIN number ON number.name = cell.key
     GROUP BY later.key
 )
 SELECT t.* FROM {table.sql} AS t

@@ -36,6 +36,8 @@ async def bring_in(
     else:
         if todo:
             await connection.execute(todo)
+            if mode == "replace_period":
+                await create_as_of(connection, target)
         loaded = await _fill(connection, target, arrival)
     if allowed:
         await describe(connection, table, arrival.rows.columns)
@@ -70,10 +72,7 @@ async def _empty_and_append(connection: Connection, target: Target, arrival: Arr
 
 async def _replace_period(connection: Connection, target: Target, arrival: Arrival) -> Loaded:
     await asyncio.to_thread(arrival.rows.require_period, arrival.declaration.period_end)
-    if not target.table.exists:
-        await create_as_of(connection, target)
-        return await _append(connection, target, arrival)
-    if not await has_period(connection, target, arrival):
+    if not target.table.exists or not await has_period(connection, target, arrival):
         return await _append(connection, target, arrival)
     narrowed = await within_period(connection, target, arrival)
     await stage(connection, narrowed, arrival)

@@ -110,3 +110,25 @@ async def test_the_past_survives_new_and_widened_columns(
         "SELECT rcfd2170, rcfd9999 FROM call_reports.rc_as_of($1)", before
     )
     assert (tuple(now_row or ()), tuple(past_row or ())) == ((11.5, 7), (10.0, None))
+
+
+async def test_the_past_survives_a_truth_value_that_became_a_number(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    def flagged(values: dict[int, Any]) -> pa.Table:
+        return bank_rows(dict.fromkeys(values, 1)).append_column(
+            "rcona001", pa.array(list(values.values()))
+        )
+
+    await restate(ledger_connection, tmp_path / "a", flagged({1: True, 2: False, 3: True}), 0)
+    first = await now(ledger_connection)
+    await restate(ledger_connection, tmp_path / "b", flagged({1: False, 2: False}), 1)
+    second = await now(ledger_connection)
+    await restate(ledger_connection, tmp_path / "c", flagged({1: 2.5, 2: 7.0}), 2)
+
+    query = "SELECT idrssd, rcona001 FROM call_reports.rc_as_of($1) ORDER BY 1"
+    known = [await ledger_connection.fetch(query, moment) for moment in (first, second)]
+    assert [[tuple(row) for row in rows] for rows in known] == [
+        [(1, 1.0), (2, 0.0), (3, 1.0)],
+        [(1, 0.0), (2, 0.0)],
+    ]
