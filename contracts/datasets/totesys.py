@@ -55,10 +55,7 @@ _STAR = StarSchema(
     sources=(
         _source(
             "address",
-            optional=(
-                "address_line_2",
-                "district",
-            ),
+            optional=("address_line_2", "district"),
             address_id="int",
             address_line_1="text",
             address_line_2="text",
@@ -70,27 +67,17 @@ _STAR = StarSchema(
         ),
         _source(
             "counterparty",
-            optional=(
-                "commercial_contact",
-                "delivery_contact",
-            ),
+            optional=("commercial_contact", "delivery_contact"),
             counterparty_id="int",
             counterparty_legal_name="text",
             legal_address_id="int",
             commercial_contact="text",
             delivery_contact="text",
         ),
-        _source(
-            "currency",
-            optional=(
-                "location",
-                "manager",
-            ),
-            currency_id="int",
-            currency_code="text",
-        ),
+        _source("currency", currency_id="int", currency_code="text"),
         _source(
             "department",
+            optional=("location", "manager"),
             department_id="int",
             department_name="text",
             location="text",
@@ -149,10 +136,7 @@ _STAR = StarSchema(
         ),
         _source(
             "transaction",
-            optional=(
-                "sales_order_id",
-                "purchase_order_id",
-            ),
+            optional=("sales_order_id", "purchase_order_id"),
             transaction_id="int",
             transaction_type="text",
             sales_order_id="int",
