@@ -41,7 +41,8 @@ SAME: dict[str, tuple[str, str]] = {
     ),
     "purchases": (
         """SELECT o.purchase_order_id, o.item_code, o.item_quantity,
-                  o.item_unit_price::numeric(10,2), s.email_address, x.counterparty_legal_name, c.currency_code, l.phone
+                  o.item_unit_price::numeric(10,2), s.email_address,
+                  x.counterparty_legal_name, c.currency_code, l.phone
            FROM purchase_order o JOIN staff s USING (staff_id) JOIN currency c USING (currency_id)
            JOIN counterparty x USING (counterparty_id)
            JOIN address l ON l.address_id = o.agreed_delivery_location_id""",
