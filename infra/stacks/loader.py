@@ -21,13 +21,14 @@ class LoaderStack(Stack):
     ) -> None:
         super().__init__(scope, stack_id)
         statements = [*read_lake(names, "clean"), publish(names)]
-        variables = {}
+        # A connection that stays open between invocations would keep Aurora from pausing.
+        variables = {"QUARRY_KEEP_CONNECTIONS": "false"}
         if settings.database:
             secret = ssm.StringParameter.value_for_string_parameter(
                 self, names.parameter("database", "secret-arn")
             )
             statements += [allow(["secretsmanager:GetSecretValue"], [secret]), _own_interfaces()]
-            variables = {
+            variables |= {
                 "QUARRY_DATABASE_SECRET": secret,
                 "QUARRY_TLS_ROOT_CERTIFICATES": _RDS_AUTHORITIES,
             }

@@ -31,7 +31,9 @@ async def open_loader() -> AsyncIterator[Service]:
         clients = await stack.enter_async_context(open_clients())
         access = await _access(settings, stack)
         # One more than lanes, for the note about a failed attempt.
-        opening = Database.open(access, connections=settings.lanes + 1)
+        opening = Database.open(
+            access, connections=settings.lanes + 1, keep=settings.keep_connections
+        )
         database = await stack.enter_async_context(opening)
         if settings.may_migrate:
             async with database.connection() as connection:

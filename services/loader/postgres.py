@@ -19,6 +19,7 @@ else:
     Connection = asyncpg.Connection
 
 _CONNECT_SECONDS = 15
+_QUERIES_OF_A_CONNECTION = 50_000
 _WAITING_HELPS = (
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidAuthorizationSpecificationError,  # a rotated password not yet everywhere
@@ -73,8 +74,13 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, read_access: ReadAccess, *, connections: int) -> AsyncIterator[Self]:
-        """Open up to `connections`, none of them before it is needed."""
+    async def open(
+        cls, read_access: ReadAccess, *, connections: int, keep: bool = True
+    ) -> AsyncIterator[Self]:
+        """Open up to `connections`, none of them before it is needed.
+
+        Unless `keep`, each is closed when it is given back.
+        """
 
         async def connect(*_: Any, **given: Any) -> Any:
             try:
@@ -87,7 +93,12 @@ class Database:
             """Skip asyncpg's reset: only SET LOCAL is ever used."""
 
         pool = asyncpg.create_pool(
-            min_size=0, max_size=connections, connect=connect, reset=keep_as_it_is
+            min_size=0,
+            max_size=connections,
+            # asyncpg closes a connection that is given back after so many.
+            max_queries=_QUERIES_OF_A_CONNECTION if keep else 1,
+            connect=connect,
+            reset=keep_as_it_is,
         )
         async with pool:
             yield cls(pool)

@@ -22,6 +22,10 @@ class LoaderSettings(ServiceSettings):
     idle_seconds: float = Field(
         default=60, gt=0, description="Longest silence of a worker inside its transaction."
     )
+    keep_connections: bool = Field(
+        default=True,
+        description="Off: each connection is closed after its use, so that an idle Aurora pauses.",
+    )
     may_migrate: bool = Field(
         default=True, description="Whether the loader's role may create and alter tables."
     )
