@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from shared.aws import aws_errors
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # Above this a transfer is split into parts, so that memory stays bounded.
 _SINGLE_PUT_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
+# aioboto3 reads up to 100 parts ahead of the network by default, which is 800 MB.
+_IN_PARTS = TransferConfig(multipart_chunksize=8 * _CHUNK_BYTES, max_concurrency=4, max_io_queue=2)
 # What S3 answers when the condition of a conditional write does not hold, or two race.
 _CHANGED_MEANWHILE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 
@@ -89,7 +92,7 @@ class Lake:
             await self.put(key, await asyncio.to_thread(path.read_bytes))
             return
         with aws_errors(f"writing s3://{self.bucket}/{key}"):
-            await self._s3.upload_file(str(path), self.bucket, key)
+            await self._s3.upload_file(str(path), self.bucket, key, Config=_IN_PARTS)
 
     async def download(self, key: str, path: Path) -> None:
         """Read an object of any size into a file.
