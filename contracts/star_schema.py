@@ -1,8 +1,8 @@
 """How rows of operational tables become facts and dimensions, declared once per dataset."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.model import Contract
 
@@ -77,3 +77,11 @@ class StarSchema(Contract):
     facts: tuple[Fact, ...]
     dimensions: tuple[Dimension, ...]
     calendar: str
+
+    @model_validator(mode="after")
+    def _one_fact_per_table(self) -> Self:
+        # Rows of a large packet pass by once, so one fact only can take them.
+        sources = [fact.of for fact in self.facts]
+        if len(set(sources)) < len(sources):
+            raise ValueError(f"two facts are made of one table: {', '.join(sources)}")
+        return self

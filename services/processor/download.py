@@ -84,11 +84,16 @@ def verify(path: Path, key: str, size: int, sha256: str) -> None:
     Raises:
         ManifestMismatch: it has not.
     """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     found = path.stat().st_size
     if (found, digest) != (size, sha256):
         raise ManifestMismatch(
             f"{key} has {found} bytes and digest {digest[:12]}…, the manifest says "
             f"{size} and {sha256[:12]}…; collect the folder anew"
         )
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's digest as lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -54,6 +54,47 @@ def write_parquet(
     del table
     # Arrow's allocator keeps what it got; a worker that runs for weeks has to give it back.
     pa.default_memory_pool().release_unused()
+    return _finished(path)
+
+
+class ParquetParts:
+    """A file that grows by frames of the same columns, one row group each."""
+
+    def __init__(self, path: Path, about: Mapping[str, object]) -> None:
+        self.rows = 0
+        self._path = path
+        self._about = about
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append the rows of a frame."""
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            schema = pa.schema(
+                [_plain(field, None) for field in table.schema],
+                metadata={"quarry": json.dumps(self._about, sort_keys=True)},
+            )
+            self._writer = pq.ParquetWriter(
+                self._path,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            )
+        self._writer.write_table(table.cast(self._writer.schema))
+        self.rows += frame.height
+        pa.default_memory_pool().release_unused()
+
+    def close(self) -> ParquetFile:
+        """Finish the file; it has at least one frame."""
+        if self._writer is None:
+            raise TypeError(f"{self._path.name} has no rows")
+        self._writer.close()
+        return _finished(self._path)
+
+
+def _finished(path: Path) -> ParquetFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return ParquetFile(path, path.stat().st_size, sha256, _fingerprint(path))

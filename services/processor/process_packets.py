@@ -3,11 +3,13 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+import polars as pl
 
 from contracts import Dataset, Envelope, FolderComplete, LoadTable, Packet, clean_prefix
 from contracts.datasets import UnknownDataset, dataset_named
@@ -15,7 +17,7 @@ from contracts.packet_record import PacketRecord, packet_record_key
 from contracts.packet_request import ProcessPackets
 from contracts.star_schema import StarSchema
 from services.processor.download import verify
-from services.processor.star_cells import PacketRows, known_values, read_packet
+from services.processor.star_cells import MISFIT_SCHEMA, PacketRows, known_values, read_parts
 from services.processor.star_outputs import OutputLake, Outputs
 from services.processor.star_state import Step, advance
 from services.processor.star_store import Applied, Head, StarStore
@@ -100,18 +102,18 @@ class _Work:
         """Apply packets to a state; None when another processor moved it on meanwhile."""
         warnings = _gaps(head, todo)
         records = [await self.record(packet) for packet in todo]
-        taken = [(record, await self.read(record)) for record in records]
+        taken = [Taken(record, self.star, await self.fetch(record)) for record in records]
         before = await self.store.state(head)
-        step = await asyncio.to_thread(advance, self.star, before, _by_table(taken))
         moment = self.now()
         if head.as_of is not None:
             # Loads are ordered as states are, whatever the clocks of two processors say.
             moment = max(moment, head.as_of + timedelta(microseconds=1))
         run_id = self.envelope.run_id
         outputs = Outputs(self.dataset, self.star, run_id, records, moment, self.scratch, self.lake)
-        loads = [await outputs.write(table, frame) for table, frame in step.tables.items()]
-        for record, rows in taken:
-            await outputs.quarantine(record, rows.misfits)
+        step = await asyncio.to_thread(advance, self.star, before, _by_table(taken), outputs.add)
+        loads = await outputs.store()
+        for each in taken:
+            await outputs.quarantine(each.record, each.misfits)
         outbox = f"{outputs.prefix}_loads_{moment:%Y%m%dT%H%M%S%fZ}.json"
         await self.lake.put(
             outbox, json.dumps([load.model_dump(mode="json") for load in loads]).encode()
@@ -168,18 +170,12 @@ class _Work:
         data = await self.lake.get(packet_record_key(self.dataset.name, packet))
         return PacketRecord.model_validate_json(data)
 
-    async def read(self, record: PacketRecord) -> PacketRows:
-        """Fetch a packet, check its bytes and take it apart."""
+    async def fetch(self, record: PacketRecord) -> Path:
+        """Bring a packet's file here and check its bytes."""
         path = self.scratch / record.key.rpartition("/")[2]
         await self.lake.download(record.key, path)
         await asyncio.to_thread(verify, path, record.key, record.bytes, record.sha256)
-        return await asyncio.to_thread(
-            read_packet,
-            path,
-            source_named(self.star, record.packet.table),
-            record.packet.id,
-            known_values(self.star, record.packet.table),
-        )
+        return path
 
     async def report(self, done: Done) -> None:
         """Write down what became of the packets, beside their tables."""
@@ -202,14 +198,33 @@ def _parsed(outbox: bytes) -> list[LoadTable]:
     return [LoadTable.model_validate(load) for load in json.loads(outbox)]
 
 
-Taken = Sequence[tuple[PacketRecord, PacketRows]]
+@dataclass
+class Taken:
+    """A packet being read; what did not fit is kept as the parts pass by."""
+
+    record: PacketRecord
+    star: StarSchema
+    path: Path
+    misfits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISFIT_SCHEMA))
+
+    def parts(self) -> Iterator[PacketRows]:
+        """Read the packet once, part by part."""
+        packet = self.record.packet
+        source = source_named(self.star, packet.table)
+        for part in read_parts(self.path, source, packet.id, known_values(self.star, packet.table)):
+            self.misfits = pl.concat([self.misfits, part.misfits])
+            yield part
 
 
-def _by_table(taken: Taken) -> Mapping[str, Sequence[PacketRows]]:
-    by_table: dict[str, list[PacketRows]] = {}
-    for record, rows in taken:
-        by_table.setdefault(record.packet.table, []).append(rows)
-    return by_table
+def _by_table(taken: Sequence[Taken]) -> dict[str, Iterator[PacketRows]]:
+    tables = dict.fromkeys(each.record.packet.table for each in taken)
+    return {table: _parts_of(table, taken) for table in tables}
+
+
+def _parts_of(table: str, taken: Sequence[Taken]) -> Iterator[PacketRows]:
+    for each in taken:
+        if each.record.packet.table == table:
+            yield from each.parts()
 
 
 def _gaps(head: Head, packets: Sequence[Packet]) -> tuple[str, ...]:
@@ -233,23 +248,24 @@ def _applied(head: Head, packets: Sequence[Packet]) -> dict[str, Applied]:
     return applied
 
 
-def _quarantined(taken: Taken) -> list[str]:
+def _quarantined(taken: Sequence[Taken]) -> list[str]:
     return [
-        f"{record.packet.table}: {rows.misfits.height} rows of packet {record.packet.id} do not "
-        f"fit, the first is row {rows.misfits['row_number'][0]}: {rows.misfits['reason'][0]}"
-        for record, rows in taken
-        if rows.misfits.height
+        f"{each.record.packet.table}: {each.misfits.height} rows of packet "
+        f"{each.record.packet.id} do not fit, the first is row {each.misfits['row_number'][0]}: "
+        f"{each.misfits['reason'][0]}"
+        for each in taken
+        if each.misfits.height
     ]
 
 
-def _counts(taken: Taken, step: Step, loads: Sequence[LoadTable]) -> dict[str, int]:
+def _counts(taken: Sequence[Taken], step: Step, loads: Sequence[LoadTable]) -> dict[str, int]:
     return {
         "packets": len(taken),
-        "bytes": sum(record.bytes for record, _ in taken),
-        "rows_in": sum(record.rows for record, _ in taken),
+        "bytes": sum(each.record.bytes for each in taken),
+        "rows_in": sum(each.record.rows for each in taken),
         "tables": len(loads),
         "rows": sum(load.rows for load in loads),
-        "quarantined": sum(rows.misfits.height for _, rows in taken),
+        "quarantined": sum(each.misfits.height for each in taken),
         "put_aside": step.put_aside,
         "released": step.released,
     }

@@ -14,7 +14,7 @@ PACKET, FILE, ROW = "packet_id", "filename", "row_number"
 LINEAGE = {PACKET: pl.Int64(), FILE: pl.String(), ROW: pl.Int64()}
 _LINE = "quarry line"
 _WHY = "quarry why"
-_PART_LINES = 50_000
+_PART_LINES = 25_000
 _DECIMAL = pl.Decimal(18, 2)
 _DECIMAL_TEXT = r"^-?\d{1,16}(\.\d{1,2}0*)?$"
 TYPES: Mapping[CellKind, pl.DataType] = {
@@ -40,7 +40,10 @@ MISFIT_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class PacketRows:
-    """One packet taken apart; rows in = rows out + misfits. Rows carry packet, file and line."""
+    """A packet, or a part of one, taken apart: each line is a row or a misfit.
+
+    Rows carry packet, file and line.
+    """
 
     rows: pl.DataFrame
     misfits: pl.DataFrame
@@ -72,34 +75,20 @@ def known_values(star: StarSchema, table: str) -> dict[str, frozenset[str]]:
     }
 
 
-def read_packet(
+def read_parts(
     path: Path, source: SourceTable, packet_id: int, known: Mapping[str, frozenset[str]]
-) -> PacketRows:
-    """Parse a packet, a part at a time. A number is taken by its text, so a decimal stays exact.
+) -> Iterator[PacketRows]:
+    """Parse a packet, some lines at a time. A number is taken by its text, so a decimal is exact.
 
-    Rules: `not_json` (or no object), `missing`, `wrong_type`, `unknown_value`, `duplicate_key`.
-
-    Raises:
-        RowsUnaccounted: a line is neither a row nor a misfit.
+    Rules: `not_json` (or no object), `missing`, `wrong_type`, `unknown_value`, `duplicate_key`
+    (within a part; a table's primary key already rules it out).
     """
     checks = list(_checks(source, known))
-    parts: list[PacketRows] = []
     lines = 0
     with path.open(encoding="utf-8", newline="\n", errors="replace") as file:
         while part := list(islice(file, _PART_LINES)):
-            parts.append(_read_part(part, source, checks, (packet_id, path.name, lines)))
+            yield _read_part(part, source, checks, (packet_id, path.name, lines))
             lines += len(part)
-    schema = row_schema(source)
-    rows = pl.concat([pl.DataFrame(schema=schema), *(part.rows for part in parts)])
-    repeated = rows.filter(~pl.col(source.key).is_first_distinct())
-    misfits = [part.misfits for part in parts] + [_repeated(repeated, source)]
-    whole = PacketRows(
-        rows.filter(pl.col(source.key).is_first_distinct()),
-        pl.concat([pl.DataFrame(schema=MISFIT_SCHEMA), *misfits]),
-    )
-    if whole.rows.height + whole.misfits.height != lines:
-        raise RowsUnaccounted(f"{path.name}: {lines} lines, {whole.rows.height} rows")
-    return whole
 
 
 def _read_part(
@@ -124,7 +113,17 @@ def _read_part(
         pl.lit(file).alias(FILE),
         ROW,
     )
-    return PacketRows(rows, _misfits(typed.filter(~fits), checks, source, file))
+    first = pl.col(source.key).is_first_distinct()
+    misfits = _misfits(typed.filter(~fits), checks, source, file)
+    read = PacketRows(
+        rows.filter(first), pl.concat([misfits, _repeated(rows.filter(~first), source)])
+    )
+    if read.rows.height + read.misfits.height != len(part):
+        raise RowsUnaccounted(
+            f"{file}: {len(part)} lines after {before}, {read.rows.height} rows and "
+            f"{read.misfits.height} misfits"
+        )
+    return read
 
 
 def _repeated(rows: pl.DataFrame, source: SourceTable) -> pl.DataFrame:

@@ -1,9 +1,8 @@
 """Tables of a star schema on their way out: Parquet under names that tell table and packet."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +12,9 @@ import polars as pl
 from contracts import Dataset, LoadTable, S3Object, clean_prefix
 from contracts.packet_record import PacketRecord
 from contracts.star_schema import StarSchema
-from services.processor.download import ReadableLake
+from services.processor.download import ReadableLake, sha256_of
 from services.processor.load_order import load_id
-from services.processor.parquet import write_parquet
+from services.processor.parquet import ParquetFile, ParquetParts, write_parquet
 from services.processor.type_registry import VersionedStore
 from shared.errors import PermanentError
 
@@ -29,6 +28,14 @@ class OutputLake(ReadableLake, VersionedStore, Protocol):
 
     bucket: str
 
+    async def exists(self, key: str) -> bool:
+        """Say whether there is an object."""
+        ...
+
+    async def upload(self, path: Path, key: str) -> None:
+        """Write a file's bytes as an object."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -41,6 +48,7 @@ class Outputs:
     moment: datetime
     folder: Path
     lake: OutputLake
+    parts: dict[str, ParquetParts] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -52,23 +60,31 @@ class Outputs:
         """What tells this attempt's objects from any other's."""
         return f"{self.run_id}-{self.moment:%Y%m%dT%H%M%S%fZ}"
 
-    async def write(self, table: str, frame: pl.DataFrame) -> LoadTable:
-        """Store one table and return the order to load it.
+    def add(self, table: str, frame: pl.DataFrame) -> None:
+        """Take over rows of a table; they lie on disk until `store`."""
+        if table not in self.parts:
+            about = {
+                "dataset": self.dataset.name,
+                "table": table,
+                "key": list(self.dataset.rule_of(table).key),
+            }
+            self.parts[table] = ParquetParts(self.folder / f"{table}.parquet", about)
+        self.parts[table].add(frame)
+
+    async def store(self) -> list[LoadTable]:
+        """Bring all tables into the lake and return the orders to load them.
 
         Raises:
-            ObjectDiffers: an object of this name holds something else.
+            ObjectDiffers: an object of a table's name holds something else.
         """
+        return [await self._store(table, parts) for table, parts in self.parts.items()]
+
+    async def _store(self, table: str, parts: ParquetParts) -> LoadTable:
         rule = self.dataset.rule_of(table)
         record = self._cause(table)
         name = f"{table}_{record.packet.id}_processed_{self.moment:%Y%m%dT%H%M%S%fZ}.parquet"
-        written = await asyncio.to_thread(
-            write_parquet,
-            frame,
-            self.folder / name,
-            descriptions={},
-            about={"dataset": self.dataset.name, "table": table, "key": list(rule.key)},
-        )
-        await put_once(self.lake, self.prefix + name, written.path)
+        written = await asyncio.to_thread(parts.close)
+        await put_once(self.lake, self.prefix + name, written)
         written.path.unlink()
         schema = self.dataset.table_schema
         return LoadTable(
@@ -84,7 +100,7 @@ class Outputs:
                 bytes=written.bytes,
                 sha256=written.sha256,
             ),
-            rows=frame.height,
+            rows=parts.rows,
             schema_fingerprint=written.fingerprint,
             content_digest=written.sha256,
             manifest_key=record.manifest_key,
@@ -104,7 +120,8 @@ class Outputs:
             descriptions={},
             about={"dataset": self.dataset.name, "table": record.packet.table},
         )
-        await put_once(self.lake, f"{self.prefix}_quarantine/{name}", written.path)
+        await put_once(self.lake, f"{self.prefix}_quarantine/{name}", written)
+        written.path.unlink()
 
     def _cause(self, table: str) -> PacketRecord:
         """Return the packet a table is named after: its own, else one that completed it."""
@@ -120,15 +137,18 @@ class Outputs:
         return found[0] if found else self.records[-1]
 
 
-async def put_once(lake: VersionedStore, key: str, path: Path) -> None:
+async def put_once(lake: OutputLake, key: str, written: ParquetFile) -> None:
     """Create an object; one that is there already must be the same.
 
     Raises:
         ObjectDiffers: it is not.
     """
-    data = await asyncio.to_thread(path.read_bytes)
-    if await lake.put_if(key, data, None):
+    if not await lake.exists(key):
+        await lake.upload(written.path, key)
         return
-    standing = await lake.get_with_etag(key)
-    if standing is None or hashlib.sha256(standing[0]).digest() != hashlib.sha256(data).digest():
+    standing = written.path.with_suffix(".standing")
+    await lake.download(key, standing)
+    digest = await asyncio.to_thread(sha256_of, standing)
+    standing.unlink()
+    if digest != written.sha256:
         raise ObjectDiffers(f"{key} exists and holds something else; nothing was overwritten")

@@ -5,13 +5,13 @@ the dimensions: a dimension does not hold the keys it was joined by, its load ma
 way, and the processor has no access to the database.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from contracts.star_schema import Fact, StarSchema
-from services.processor.star_cells import PACKET, ROW, PacketRows, row_schema
+from services.processor.star_cells import PACKET, PacketRows, row_schema
 from services.processor.star_tables import (
     Frames,
     Span,
@@ -28,6 +28,9 @@ from services.processor.star_tables import (
     wider,
 )
 from shared.errors import RowsUnaccounted
+
+Emit = Callable[[str, pl.DataFrame], None]
+_COMPLETE = "quarry complete"
 
 
 @dataclass(frozen=True)
@@ -60,81 +63,90 @@ class StarState:
 
 @dataclass(frozen=True)
 class Step:
-    """What packets made: rows to load by table (none empty), and the next state.
+    """The state after some packets; how many facts began and ended to wait for a dimension."""
 
-    `put_aside` and `released` count facts that began and ended to wait for a dimension.
-    """
-
-    tables: Frames
     state: StarState
     put_aside: int
     released: int
 
 
 def advance(
-    star: StarSchema, state: StarState, packets: Mapping[str, Sequence[PacketRows]]
+    star: StarSchema,
+    state: StarState,
+    packets: Mapping[str, Iterable[PacketRows]],
+    emit: Emit,
 ) -> Step:
-    """Apply the packets of any source tables, in any order of ids, to the state.
+    """Apply packets, by source table and in any order of ids, to the state.
+
+    `emit` gets the rows to load, a table's in one or more frames, none of them empty. Only tables
+    that feed dimensions are held in memory; those of facts pass through part by part.
 
     Raises:
         RowsUnaccounted: a fact would be lost.
     """
-    arrived = {name: pl.concat([each.rows for each in own]) for name, own in packets.items() if own}
+    arrived = {
+        name: pl.concat([state.latest[name].clear(), *(part.rows for part in packets[name])])
+        for name in state.latest
+        if name in packets
+    }
     latest = {
         name: newest(known, arrived[name], source_named(star, name).key)
         if name in arrived
         else known
         for name, known in state.latest.items()
     }
-    tables: dict[str, pl.DataFrame] = {}
     keys: dict[str, pl.Series] = {}
     for dimension in star.dimensions:
         rows = dimension_rows(star, dimension, latest)
         keys[dimension.name] = rows[dimension.key]
         touched = touched_keys(star, dimension, latest, arrived)
-        tables[dimension.name] = rows.filter(pl.col(dimension.key).is_in(touched.implode()))
-    waiting: dict[str, pl.DataFrame] = {}
-    serials = dict(state.serials)
-    span = state.span
-    put_aside = released = 0
+        changed = rows.filter(pl.col(dimension.key).is_in(touched.implode()))
+        _emit_filled(emit, dimension.name, changed)
+    after = StarState(latest, dict(state.waiting), dict(state.serials), state.span)
+    released = put_aside = 0
     for fact in star.facts:
-        new = fact_rows(fact, arrived[fact.of]) if fact.of in arrived else None
-        held = state.waiting[fact.name]
-        whole, parts = _settle(fact, held, new, complete(star, fact, keys))
-        tables[fact.name] = _numbered(fact, whole, serials.get(fact.name, 0))
-        waiting[fact.name] = parts
-        serials[fact.name] = serials.get(fact.name, 0) + whole.height
-        span = wider(span, span_of(star, fact, whole))
-        still = held.join(parts, on=[PACKET, ROW], how="semi").height
-        released += held.height - still
-        put_aside += parts.height - still
-    if span is not None and span != state.span:
-        tables[star.calendar] = days_between(span, state.span)
-    return Step(
-        tables={name: frame for name, frame in tables.items() if frame.height},
-        state=StarState(latest, waiting, serials, span),
-        put_aside=put_aside,
-        released=released,
-    )
+        is_complete = complete(star, fact, keys)
+        after, whole, waits = _settle(star, fact, after, state.waiting[fact.name], is_complete)
+        _emit_filled(emit, fact.name, whole)
+        released += whole.height
+        waiting = [waits]
+        held = [arrived[fact.of]] if fact.of in arrived else None
+        for rows in held or (part.rows for part in packets.get(fact.of, ())):
+            new = fact_rows(fact, rows)
+            after, whole, waits = _settle(star, fact, after, new, is_complete)
+            _emit_filled(emit, fact.name, whole)
+            put_aside += waits.height
+            waiting.append(waits)
+        after = replace(after, waiting={**after.waiting, fact.name: pl.concat(waiting)})
+    if after.span is not None and after.span != state.span:
+        _emit_filled(emit, star.calendar, days_between(after.span, state.span))
+    return Step(after, put_aside, released)
 
 
 def _settle(
-    fact: Fact, held: pl.DataFrame, new: pl.DataFrame | None, is_complete: pl.Expr
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part facts, old and new, into those that can go and those that wait."""
-    candidates = (held if new is None else pl.concat([held, new])).sort(PACKET, ROW)
-    marked = candidates.with_columns(is_complete.alias("quarry complete"))
-    whole = marked.filter(pl.col("quarry complete")).drop("quarry complete")
-    parts = marked.filter(~pl.col("quarry complete")).drop("quarry complete")
-    if whole.height + parts.height != candidates.height:
+    star: StarSchema, fact: Fact, state: StarState, rows: pl.DataFrame, is_complete: pl.Expr
+) -> tuple[StarState, pl.DataFrame, pl.DataFrame]:
+    """Number the rows that can go; return the state with serial and span, those, and the rest."""
+    marked = rows.with_columns(is_complete.alias(_COMPLETE))
+    whole = marked.filter(pl.col(_COMPLETE)).drop(_COMPLETE)
+    waits = marked.filter(~pl.col(_COMPLETE)).drop(_COMPLETE)
+    if whole.height + waits.height != rows.height:
         raise RowsUnaccounted(
-            f"{fact.name}: {candidates.height} rows, {whole.height} complete and {parts.height} not"
+            f"{fact.name}: {rows.height} rows, {whole.height} complete and {waits.height} not"
         )
-    return whole, parts
-
-
-def _numbered(fact: Fact, rows: pl.DataFrame, last: int) -> pl.DataFrame:
-    return rows.select(
+    last = state.serials.get(fact.name, 0)
+    numbered = whole.select(
         (pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + last).alias(fact.record_id),
         pl.all().exclude(PACKET),
     )
+    moved = replace(
+        state,
+        serials={**state.serials, fact.name: last + whole.height},
+        span=wider(state.span, span_of(star, fact, whole)),
+    )
+    return moved, numbered, waits
+
+
+def _emit_filled(emit: Emit, table: str, rows: pl.DataFrame) -> None:
+    if rows.height:
+        emit(table, rows)

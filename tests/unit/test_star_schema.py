@@ -1,6 +1,7 @@
 """Star schema, pure: whatever the order and grouping of packets, nothing is lost or stale."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from itertools import pairwise
@@ -16,7 +17,13 @@ from hypothesis import strategies as st
 from contracts.datasets.totesys import DATASET
 from contracts.star_schema import StarSchema
 from services.collector.sources.row_versions import ranges_of
-from services.processor.star_cells import PacketRows, known_values, read_packet
+from services.processor.star_cells import (
+    MISFIT_SCHEMA,
+    PacketRows,
+    known_values,
+    read_parts,
+    row_schema,
+)
 from services.processor.star_state import StarState, advance
 from services.processor.star_store import Applied
 from services.processor.star_tables import days_between, source_named
@@ -35,7 +42,14 @@ def rows_of(table: str, packet_id: int, lines: tuple[str, ...]) -> PacketRows:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{table}_{packet_id}.jsonl"
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        return read_packet(path, source_named(STAR, table), packet_id, known_values(STAR, table))
+        known = known_values(STAR, table)
+        parts = list(read_parts(path, source_named(STAR, table), packet_id, known))
+    if not parts:
+        empty = pl.DataFrame(schema=row_schema(source_named(STAR, table)))
+        return PacketRows(empty, pl.DataFrame(schema=MISFIT_SCHEMA))
+    return PacketRows(
+        pl.concat([part.rows for part in parts]), pl.concat([part.misfits for part in parts])
+    )
 
 
 def misfits(table: str, *lines: str) -> list[tuple[int, str, str]]:
@@ -163,6 +177,16 @@ def numbered(history: list[Change]) -> list[tuple[str, PacketRows]]:
     return packets
 
 
+@dataclass
+class Emitted:
+    """The rows that would be loaded, each with its table."""
+
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, table: str, frame: pl.DataFrame) -> None:
+        self.rows += [(table, one) for one in frame.to_dicts()]
+
+
 def apply(groups: Sequence[Sequence[tuple[str, PacketRows]]]) -> Mapping[str, Any]:
     """What the warehouse holds after the groups: dimensions merged, facts appended."""
     state = StarState.empty(STAR)
@@ -173,24 +197,23 @@ def apply(groups: Sequence[Sequence[tuple[str, PacketRows]]]) -> Mapping[str, An
         by_table: dict[str, list[PacketRows]] = {}
         for table, read in group:
             by_table.setdefault(table, []).append(read)
-        step = advance(STAR, state, by_table)
-        state = step.state
-        for one in rows_in(step.tables, "dim_staff"):
+        emitted = Emitted()
+        state = advance(STAR, state, by_table, emitted).state
+        tables = emitted.rows
+        for one in rows_in(tables, "dim_staff"):
             merged["dim_staff"][one["staff_id"]] = one["location"]
-        for one in rows_in(step.tables, "dim_counterparty"):
+        for one in rows_in(tables, "dim_counterparty"):
             merged["dim_counterparty"][one["counterparty_id"]] = one["counterparty_legal_city"]
-        for one in rows_in(step.tables, "fact_sales_order"):
+        for one in rows_in(tables, "fact_sales_order"):
             merged["fact_sales_order"].append(one["sales_order_id"])
             serials.append(one["sales_record_id"])
-        merged["fact_payment"] += [
-            one["payment_id"] for one in rows_in(step.tables, "fact_payment")
-        ]
+        merged["fact_payment"] += [one["payment_id"] for one in rows_in(tables, "fact_payment")]
     assert serials == list(range(1, len(serials) + 1))
     return {name: sorted(kept) if isinstance(kept, list) else kept for name, kept in merged.items()}
 
 
-def rows_in(tables: Mapping[str, pl.DataFrame], name: str) -> list[dict[str, Any]]:
-    return tables[name].to_dicts() if name in tables else []
+def rows_in(tables: list[tuple[str, dict[str, Any]]], wanted: str) -> list[dict[str, Any]]:
+    return [one for name, one in tables if name == wanted]
 
 
 def test_the_calendar_counts_monday_as_day_one_and_only_grows() -> None:
