@@ -1,4 +1,7 @@
-"""AWS for tests: the emulator with the local stack's resources, once per session."""
+"""AWS for tests: the emulator with the local stack's resources.
+
+One per test file: its queues and its run log hold what that file put there, and nothing else.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ from infra.names import LOCAL_REGION
 from tests.emulator import running_emulator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Endpoint of an emulator that has the queues, bus, bucket and table of `local`."""
     with running_emulator(tmp_path_factory.mktemp("emulator")) as url:
