@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from shared.consumer import Consumer, OutOfTime
-from shared.errors import TransientError
+from shared.errors import QuarryError, TransientError
 from shared.inbox import Delivery, SqsInbox
 from shared.log import log
 from shared.settings import ServiceSettings
+from shared.together import together
 
 # What a Lambda invocation keeps back to report its result.
 _MARGIN_SECONDS = 5.0
@@ -76,7 +77,9 @@ def handle_event(
     """Treat one SQS event and report partial failures; called from a thread other than the loop's.
 
     On FIFO a failure also returns the later messages of its own group, so that order holds.
+    Messages that were not begun are visible again at once.
     """
+    begun: set[str] = set()
 
     def treat(record: SQSRecord) -> None:
         seconds_left = None
@@ -84,18 +87,8 @@ def handle_event(
             seconds_left = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
             if seconds_left <= 0:
                 raise OutOfTime("no time left to start this message")
-        attributes = record.attributes
-        delivery = Delivery(
-            message_id=record.message_id,
-            receipt=record.receipt_handle,
-            body=record.body,
-            attempt=int(attributes.approximate_receive_count),
-            group=attributes.message_group_id,
-            attributes={
-                name: value.string_value or "" for name, value in record.message_attributes.items()
-            },
-        )
-        loop.run(service.consumer.consume(delivery, seconds_left))
+        begun.add(record.message_id)
+        loop.run(service.consumer.consume(_delivery(record), seconds_left))
 
     if service.inbox.fifo:
         processor: BatchProcessor = SqsFifoPartialProcessor(skip_group_on_error=True)
@@ -103,7 +96,39 @@ def handle_event(
         processor = BatchProcessor(EventType.SQS)
     # A batch that failed whole is reported like any other, so that each message keeps its backoff.
     processor.raise_on_entire_batch_failure = False
-    return dict(process_partial_response(event, treat, processor))
+    result: dict[str, Any] = dict(process_partial_response(event, treat, processor))
+    failed = {item["itemIdentifier"] for item in result["batchItemFailures"]}
+    records = [SQSRecord(record) for record in event["Records"]]
+    rest = [_delivery(one) for one in records if one.message_id in failed - begun]
+    if rest:
+        loop.run(_give_back(service.inbox, rest))
+    return result
+
+
+def _delivery(record: SQSRecord) -> Delivery:
+    attributes = record.attributes
+    return Delivery(
+        message_id=record.message_id,
+        receipt=record.receipt_handle,
+        body=record.body,
+        attempt=int(attributes.approximate_receive_count),
+        group=attributes.message_group_id,
+        attributes={
+            name: value.string_value or "" for name, value in record.message_attributes.items()
+        },
+    )
+
+
+async def _give_back(inbox: SqsInbox, rest: Sequence[Delivery]) -> None:
+    """Let others have what was not begun: reported alone, it stays hidden for its whole lease.
+
+    On FIFO one hidden message also holds back its group.
+    """
+    try:
+        await together(inbox.extend(delivery, 0) for delivery in rest)
+    except QuarryError as error:
+        # Each lease runs out by itself; what the batch finished is still to be reported.
+        log.warning("messages_not_given_back", reason=str(error))
 
 
 class LambdaHandler:

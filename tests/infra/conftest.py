@@ -1,4 +1,4 @@
-"""The committed templates, read once; `test_synthesis.py` proves that they are fresh."""
+"""The committed templates, read once, and the emulator with what they describe."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ import pytest
 from infra.names import ENVIRONMENTS, Environment
 from infra.template import Template
 from infra.templates import template_paths
+from tests.infra.emulator import Emulator
 
 
 @pytest.fixture(scope="session")
 def committed() -> Mapping[Environment, Mapping[str, Template]]:
-    """Environment -> stack name -> committed template."""
+    """Environment -> stack name -> committed template; `test_synthesis.py` proves them fresh."""
     return {
         env: {
             name: Template(name, json.loads(path.read_text()))
@@ -20,3 +21,9 @@ def committed() -> Mapping[Environment, Mapping[str, Template]]:
         }
         for env in ENVIRONMENTS
     }
+
+
+@pytest.fixture(scope="module")
+def emulator_of_local(emulator_url: str) -> Emulator:
+    """The file's emulator, which has the resources of `local`."""
+    return Emulator(emulator_url)

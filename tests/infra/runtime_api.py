@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import json
+import math
 import os
 import queue
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psutil
@@ -27,13 +29,31 @@ _FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:under-test"
 
 
 class HandlerFailed(AssertionError):
-    """The handler, or its import, raised; the text is what the runtime client reported."""
+    """The handler or its import raised, as the runtime client reported it, or was too late."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
     kind: str
     body: Any
+    seconds_late: float
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Files in /tmp, processes beside the handler's own, and descriptors but those to AWS."""
+
+    files: list[str]
+    processes: list[str]
+    descriptors: int
+
+    def has_grown_from(self, before: "Traces") -> bool:
+        """Say whether there is more of anything than before."""
+        return (
+            not {*self.files} <= {*before.files}
+            or not {*self.processes} <= {*before.processes}
+            or self.descriptors > before.descriptors
+        )
 
 
 @dataclass
@@ -41,16 +61,49 @@ class LambdaProcess:
     """A warm execution environment: one process, one event at a time."""
 
     process: psutil.Process
+    folder: Path
     events: "queue.Queue[tuple[str, float, Any]]"
     outcomes: "queue.Queue[_Outcome]"
 
     def invoke(self, event: Any, *, seconds_left: float = 60) -> Any:
-        """Return what the handler returns for `event` with so much time on the clock."""
-        self.events.put((str(uuid4()), time.time() + seconds_left, event))
+        """Return what the handler returns for `event` with so much time on the clock.
+
+        Raises:
+            HandlerFailed: it raised, or answered when Lambda would have ended it already.
+        """
+        self.events.put((str(uuid4()), seconds_left, event))
         outcome = self._outcome()
+        if outcome.seconds_late > 0:
+            raise HandlerFailed(f"answered {outcome.seconds_late:.1f} s after its deadline")
         if outcome.kind != "response":
             raise HandlerFailed(f"{outcome.kind}: {outcome.body}")
         return outcome.body
+
+    def traces(self) -> Traces:
+        """Return what invocations have left in this environment so far."""
+        return Traces(
+            files=sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*")),
+            processes=self._processes(),
+            descriptors=self.process.num_fds() - self._pooled(),
+        )
+
+    def _pooled(self) -> int:
+        """Count the connections to AWS: clients keep as many as were ever used side by side."""
+        aws = urlsplit(self.process.environ()["AWS_ENDPOINT_URL"]).port
+        connections = self.process.net_connections("tcp")
+        return sum(bool(one.raddr) and one.raddr.port == aws for one in connections)
+
+    def _processes(self) -> list[str]:
+        children = self.process.children(recursive=True)
+        found = {child.pid: child.name() for child in children}
+        # One whose parent is gone is known by the environment that it inherited.
+        for other in psutil.process_iter():
+            try:
+                if other.environ().get("HOME") == str(self.folder):
+                    found[other.pid] = other.name()
+            except psutil.Error:  # ended meanwhile, or another user's
+                continue
+        return [f"{name} {pid}" for pid, name in found.items() if pid != self.process.pid]
 
     def _outcome(self) -> _Outcome:
         deadline = time.monotonic() + _ANSWER_SECONDS
@@ -67,6 +120,7 @@ class LambdaProcess:
 class _Server(ThreadingHTTPServer):
     events: "queue.Queue[tuple[str, float, Any]]" = field(default_factory=queue.Queue)
     outcomes: "queue.Queue[_Outcome]" = field(default_factory=queue.Queue)
+    deadline: float = math.inf
     daemon_threads = True
 
     def __post_init__(self) -> None:
@@ -79,11 +133,13 @@ class _RuntimeApi(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        request_id, deadline, event = self.server.events.get()
+        request_id, seconds_left, event = self.server.events.get()
+        # The clock starts when the environment takes the event: its start-up is not billed to it.
+        self.server.deadline = time.time() + seconds_left
         body = json.dumps(event).encode()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", request_id)
-        self.send_header("Lambda-Runtime-Deadline-Ms", str(int(deadline * 1000)))
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(int(self.server.deadline * 1000)))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", _FUNCTION)
         # Without these two the runtime client reads a null pointer.
         self.send_header("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000")
@@ -94,7 +150,8 @@ class _RuntimeApi(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"null")
-        self.server.outcomes.put(_Outcome(self.path.rsplit("/", 1)[-1], body))
+        late = time.time() - self.server.deadline
+        self.server.outcomes.put(_Outcome(self.path.rsplit("/", 1)[-1], body, late))
         self.send_response(202)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -130,7 +187,8 @@ def running_handler(
             stderr=log,
         )
     try:
-        yield LambdaProcess(psutil.Process(process.pid), server.events, server.outcomes)
+        running = psutil.Process(process.pid)
+        yield LambdaProcess(running, folder, server.events, server.outcomes)
     finally:
         process.kill()
         process.wait()
