@@ -160,3 +160,8 @@ def test_a_run_with_any_record_missing_is_never_called_finished(kept: set[int]) 
     # A quarter whose loads are all in has ended, even if a record of an earlier stage is late.
     without_collectors = set(range(9)) - {1, 5} <= kept
     assert (fold("run", steps).state == "finished") == (loads_complete or without_collectors)
+
+
+def test_a_run_whose_source_has_nothing_new_is_finished() -> None:
+    found = step("collector", "all").model_copy(update={"outcome": "nothing_new"})
+    assert fold("run", [step("generator", "all", expects=("all",)), found]).state == "finished"
