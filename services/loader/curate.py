@@ -37,6 +37,9 @@ async def curate(connection: Connection, dataset: str, schema: str) -> bool:
         key = lock_key(schema, "curated")
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", key):
             return False
+        # Another loader may have finished between the first look and the lock.
+        if await connection.fetchval(_APPLIED, dataset, digest, schema):
+            return False
         await connection.execute("SET LOCAL lock_timeout = '5s'")
         await connection.execute(script)
         await connection.execute(_RECORD, dataset, digest, schema)
