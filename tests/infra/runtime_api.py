@@ -41,10 +41,14 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class Traces:
-    """Files in /tmp, processes beside the handler's own, and descriptors but those to AWS."""
+    """Files in /tmp, processes beside the handler's own, TCP connections and all descriptors.
+
+    Those to AWS are not counted: clients keep as many as were ever used side by side.
+    """
 
     files: list[str]
     processes: list[str]
+    connections: int
     descriptors: int
 
     def has_grown_from(self, before: "Traces") -> bool:
@@ -81,17 +85,15 @@ class LambdaProcess:
 
     def traces(self) -> Traces:
         """Return what invocations have left in this environment so far."""
+        aws = urlsplit(self.process.environ()["AWS_ENDPOINT_URL"]).port
+        connections = [one for one in self.process.net_connections("tcp") if one.raddr]
+        pooled = sum(one.raddr.port == aws for one in connections)
         return Traces(
             files=sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*")),
             processes=self._processes(),
-            descriptors=self.process.num_fds() - self._pooled(),
+            connections=len(connections) - pooled,
+            descriptors=self.process.num_fds() - pooled,
         )
-
-    def _pooled(self) -> int:
-        """Count the connections to AWS: clients keep as many as were ever used side by side."""
-        aws = urlsplit(self.process.environ()["AWS_ENDPOINT_URL"]).port
-        connections = self.process.net_connections("tcp")
-        return sum(bool(one.raddr) and one.raddr.port == aws for one in connections)
 
     def _processes(self) -> list[str]:
         children = self.process.children(recursive=True)

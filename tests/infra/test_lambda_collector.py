@@ -18,8 +18,8 @@ from contracts import (
     raw_prefix,
 )
 from ops.portal.catalogue import Catalogue
-from ops.portal.quarters import MadeUpQuarters
 from ops.portal.serve import Portal, running_portal
+from tests.contracts.running_services import write_small_quarter
 from tests.infra.emulator import Emulator
 from tests.infra.lambda_poller import NAMES, Message, Poller, polled
 
@@ -42,8 +42,9 @@ def collector(
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    quarters = MadeUpQuarters(tmp_path_factory.mktemp("quarters"), seed=1, banks=5)
-    with running_portal(Catalogue(None, quarters, Period(2013, 3))) as site:
+    folder = tmp_path_factory.mktemp("quarter")
+    write_small_quarter(folder)
+    with running_portal(Catalogue(folder)) as site:
         yield site
 
 
@@ -130,20 +131,25 @@ def test_warm_invocations_leave_no_browser_file_or_connection_behind(
     invoke(1)
     invoke(2)
 
-    assert before.processes == []
-    assert not browsing_collector.process.traces().has_grown_from(before)
+    after = browsing_collector.process.traces()
+
+    # Not all descriptors: of each driver that ended, Selenium keeps a pipe until the next garbage
+    # collection.
+    assert (after.files, after.processes) == (before.files, [])
+    assert after.connections <= before.connections
 
 
 def test_a_visit_that_outlasts_the_time_left_ends_its_browser_and_gives_the_rest_back(
     browsing_collector: Poller, portal: Portal
 ) -> None:
     batch = [Message("no json"), *commands("late", QUARTERS[:3])]
-    files = browsing_collector.process.traces().files
     portal.fault("hanging", detail="60")
 
     failed = browsing_collector.deliver(batch, seconds_left=10)
+    portal.heal()
 
     assert failed == [1, 2, 3]
-    assert browsing_collector.process.traces().processes == []
-    assert browsing_collector.process.traces().files == files
+    after = browsing_collector.process.traces()
+    assert after.processes == []
+    assert [name for name in after.files if name.startswith("quarry-")] == []
     assert sorted(browsing_collector.delivered_again(batch, 3)) == [1, 2, 3]
