@@ -13,6 +13,8 @@ from contracts.messages import (
     Payload,
 )
 from contracts.model import Contract
+from contracts.packet_record import PacketRecord
+from contracts.packet_request import ProcessPackets
 from contracts.status import StepRecord
 
 Service = Literal["generator", "collector", "processor", "loader"]
@@ -65,6 +67,7 @@ CHANNELS: tuple[Channel, ...] = (
     ),
     Channel(CollectFolder, senders=("generator",), queue_of="collector", via="queue"),
     Channel(FolderComplete, senders=("collector",), queue_of="processor", via="bus"),
+    Channel(ProcessPackets, senders=("operator",), queue_of="processor", via="queue", bare=True),
     Channel(LoadTable, senders=("processor",), queue_of="loader", via="fifo_queue"),
     Channel(LoadComplete, senders=("loader",), queue_of=None, via="bus"),
 )
@@ -81,5 +84,11 @@ STORED_DOCUMENTS: tuple[StoredDocument, ...] = (
         place="the runs table",
         writers=("generator", "collector", "processor", "loader"),
         readers=("rest", "operator"),
+    ),
+    StoredDocument(
+        PacketRecord,
+        place="the lake, one per packet",
+        writers=("collector",),
+        readers=("collector", "processor"),
     ),
 )

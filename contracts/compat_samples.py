@@ -57,6 +57,8 @@ def _object(schema: JsonSchema, random: Random) -> dict[str, Any]:
 
 
 def _array(schema: JsonSchema, random: Random) -> list[Any]:
+    if "prefixItems" in schema:
+        return [_value(item, random) for item in schema["prefixItems"]]
     least = schema.get("minItems", 0)
     most = schema.get("maxItems", least + _MOST_ITEMS)
     return [_value(schema["items"], random) for _ in range(random.randint(least, most))]

@@ -13,24 +13,34 @@ class Watermark(Contract):
     committed: `delivered`, as ranges with both ends included. Ids are 64 bits, epoch included.
     """
 
-    database_oid: int
-    oldest_running: int
-    delivered: tuple[tuple[int, int], ...] = ()
+    database_oid: int = Field(description="Which database counts.", examples=[16384])
+    oldest_running: int = Field(description="First id not known to be over.", examples=[812])
+    delivered: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Later ids that were over, as ranges.", examples=[[[815, 820]]]
+    )
 
 
 class PacketRecord(Contract):
     """One packet: where it lies, which run made it, and from where the next one goes on."""
 
-    dataset: DatasetName
-    packet: Packet
-    run_id: str
-    key: str = Field(description="Key of the JSON Lines in the lake.")
-    bytes: int = Field(ge=0)
-    sha256: Sha256
-    rows: int = Field(ge=1)
-    collected_at: AwareDatetime
-    manifest_key: str
-    watermark: Watermark
+    dataset: DatasetName = Field(description="Which declaration.", examples=["totesys"])
+    packet: Packet = Field(description="Source table and number, from 1 on without a gap.")
+    run_id: str = Field(description="The run that made it.", examples=["20261121-100736-835e"])
+    key: str = Field(
+        description="Key of the JSON Lines in the lake.",
+        examples=["raw/totesys/all/20261121-100736-835e/staff_1_20261121T100738Z.jsonl"],
+    )
+    bytes: int = Field(ge=0, description="Size of the JSON Lines.", examples=[4511])
+    sha256: Sha256 = Field(description="Their digest.", examples=["0" * 64])
+    rows: int = Field(ge=1, description="Lines.", examples=[20])
+    collected_at: AwareDatetime = Field(
+        description="When the source was read.", examples=["2026-11-21T10:07:38Z"]
+    )
+    manifest_key: str = Field(
+        description="The manifest of its folder.",
+        examples=["raw/totesys/all/20261121-100736-835e/_manifest.json"],
+    )
+    watermark: Watermark = Field(description="From where the next packet goes on.")
 
     @property
     def record_key(self) -> str:

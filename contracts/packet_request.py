@@ -16,7 +16,11 @@ class ProcessPackets(Payload):
 
     type: ClassVar[str] = "ProcessPackets"
 
-    packets: tuple[Packet, ...] = Field(min_length=1)
+    packets: tuple[Packet, ...] = Field(
+        min_length=1,
+        description="Which packets, in any order.",
+        examples=[[{"table": "staff", "id": 1}]],
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from contracts.channels import CHANNELS, STORED_DOCUMENTS
 from contracts.export import published_schemas
+from contracts.packet_record import PacketRecord
 from infra.names import SERVICES
 from tests.contracts.running_services import NAMES, RunningServices
 
@@ -21,7 +22,8 @@ REQUEST = {
     "end_year": 2013,
     "end_quarter": 1,
 }
-SENT = [channel.payload for channel in CHANNELS if channel.payload.type != "GenerateRequest"]
+# What only people send is not captured here: `test_requests.py` and the pipeline tests send it.
+SENT = [channel.payload for channel in CHANNELS if set(channel.senders) & set(SERVICES)]
 TABLES = 3  # rc, por and the dictionary
 VALIDATORS = {name: Draft202012Validator(s) for name, s in published_schemas().items()}
 
@@ -97,7 +99,11 @@ def test_every_message_sent_follows_its_published_schema(wire: Wire, payload: An
         schema.validate(json.loads(body))
 
 
-@pytest.mark.parametrize("document", STORED_DOCUMENTS, ids=lambda kept: kept.model.__name__)
+# A run of call reports writes no packets; those of a database are read back in its pipeline test.
+WRITTEN = [kept for kept in STORED_DOCUMENTS if kept.model is not PacketRecord]
+
+
+@pytest.mark.parametrize("document", WRITTEN, ids=lambda kept: kept.model.__name__)
 def test_every_document_stored_follows_its_published_schema(wire: Wire, document: Any) -> None:
     name = document.model.__name__
     assert wire.bodies[name]
