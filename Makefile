@@ -62,6 +62,10 @@ bench: setup  ## Measure one real quarter beside the floor and the old way
 	@uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/benchmarks.txt
 	@python -m benchmarks.quarter
 
+.PHONY: soak
+soak: setup  ## Kill loaders and servers 500 times and compare; writes docs/soak.md
+	@python -m tests.soak --kills 500 --seed 1 --report docs/soak.md
+
 .PHONY: lock
 lock: setup  ## Resolve the dependencies again into requirements/*.txt, with hashes
 	@bash ops/lock.sh
