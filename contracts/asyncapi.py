@@ -17,8 +17,13 @@ def asyncapi_document(schemas: dict[str, Json]) -> Json:
     queued = [channel for channel in CHANNELS if channel.queue_of]
     channels: Json = {"bus": _bus()}
     for channel in queued:
-        channels |= {f"{channel.queue_of}Queue": _queue(channel)}
-        channels |= {f"{channel.queue_of}DeadLetterQueue": _dead_letter_queue(channel)}
+        for place, found in (
+            (f"{channel.queue_of}Queue", _queue(channel)),
+            (f"{channel.queue_of}DeadLetterQueue", _dead_letter_queue(channel)),
+        ):
+            # A queue may carry several types of message.
+            known = channels.get(place, {"messages": {}})["messages"]
+            channels[place] = found | {"messages": known | found["messages"]}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:quarry:contracts",

@@ -1,6 +1,7 @@
 """What is published is what the code does, and anyone's tools can read it."""
 
 import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -124,3 +125,24 @@ def test_the_asyncapi_document_describes_the_bus_and_the_rule_that_are_deployed(
     (rule,) = (r for r in resources("AWS::Events::Rule") if r.get("EventBusName") == bus["Name"])
     assert binding["pattern"] == rule["EventPattern"]
     assert binding["inputPath"] == rule["Targets"][0]["InputPath"]
+
+
+def test_every_reference_inside_the_asyncapi_document_leads_somewhere() -> None:
+    document = json.loads((COMMITTED / "asyncapi.json").read_text())
+    references = list(_references(document))
+    assert len(references) > 20
+    for reference in references:
+        node = document
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in node, reference
+            node = node[step]
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if str(node.get("$ref", "")).startswith("#/"):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
