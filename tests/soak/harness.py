@@ -8,7 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -168,17 +168,17 @@ class _Run:
                 queue.pop(0)
 
     def _draw(self) -> Fault | None:
-        if self.dice is None or self.dice.random() < 0.35:  # the others are struck
+        if self.dice is None or self.dice.random() < _QUIET:
             return None
         action = self.dice.choices(ACTIONS, _WEIGHTS)[0]
         if action == "sleep_past_lease":
             return Fault(action, self.dice.choice(("in_copy", "before_commit")))
-        if self.dice.random() < 0.2:  # one in five strikes anywhere
+        if self.dice.random() < _ANYWHERE:
             return Fault(action, seconds=self.dice.uniform(0, 0.1))
         return Fault(action, self.dice.choice(MOMENTS))
 
     def _forgets_to_delete(self) -> bool:
-        forgets = self.dice is not None and self.dice.random() < 0.1  # one in ten
+        forgets = self.dice is not None and self.dice.random() < _FORGETTING
         if forgets:
             self.report.faults["kill_loader at before_delete"] += 1
         return forgets
@@ -230,19 +230,24 @@ class _Run:
         self, fault: Fault, process: ForkServerProcess, message: Envelope[LoadTable] | None
     ) -> Verdict:
         self.report.faults[fault.name] += 1
-        assert process.pid is not None
         if fault.action == "kill_loader":
-            os.kill(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
         elif fault.action == "stop_server":
             await self.arena.stop_at_once()
         elif fault.action == "sleep_past_lease" and message is not None:
-            os.kill(process.pid, signal.SIGSTOP)
+            _signal(process, signal.SIGSTOP)
             await asyncio.sleep(_LEASE_SECONDS)
             # Its lease has run out: the queue gives the message to another loader.
             self.report.taken_over += await self._deliver(message, None)
-            os.kill(process.pid, signal.SIGCONT)
+            _signal(process, signal.SIGCONT)
             return "pass"
         return "cut"
+
+
+def _signal(process: ForkServerProcess, number: signal.Signals) -> None:
+    assert process.pid is not None
+    with suppress(ProcessLookupError):  # it ended by itself in the same moment
+        os.kill(process.pid, number)
 
 
 async def _end_of(process: ForkServerProcess) -> None:

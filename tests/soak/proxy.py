@@ -28,6 +28,7 @@ class Proxy:
     released: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _moments: list[asyncio.Task[Verdict]] = field(default_factory=list)
 
     async def open(self) -> int:
         """Listen on a free port of 127.0.0.1 and return it."""
@@ -36,13 +37,21 @@ class Proxy:
         return port
 
     async def close(self) -> None:
-        """Stop listening and end every conversation."""
+        """Stop listening, end every conversation and wait for what `at` has begun."""
         if self._server is not None:
             self._server.close()
         self.released.set()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # One that outlives its conversation would strike whatever comes next on this server.
+        await asyncio.gather(*self._moments)
+
+    async def reach(self, moment: Moment) -> Verdict:
+        """Call `at`; a hang-up ends the conversation meanwhile, but not what was begun."""
+        task = asyncio.create_task(self.at(moment))
+        self._moments.append(task)
+        return await asyncio.shield(task)
 
     def resume(self) -> None:
         """Let a held conversation go on."""
@@ -133,8 +142,7 @@ class _Conversation:
         await self.to_server.drain()
 
     async def _moment(self, moment: Moment) -> None:
-        # The server may hang up meanwhile, which ends this conversation but not what was begun.
-        verdict = await asyncio.shield(self.proxy.at(moment))
+        verdict = await self.proxy.reach(moment)
         if verdict == "cut":
             raise _Cut
         if verdict == "hold":
