@@ -127,7 +127,8 @@ def _messages(work: Workload) -> Iterator[Line]:
     writes = sum(messages.values()) * _STATUS_WRITES_A_MESSAGE
     yield Line("run log", writes / 1e6, PRICES["dynamodb_writes"])
     requests = messages["generator"]
-    yield Line("REST and schedule", requests / 1e6, PRICES["api_requests"])
+    yield Line("runs asked for by REST", requests / 1e6, PRICES["api_requests"])
+    yield Line("the same by schedule", requests / 1e6, PRICES["schedules"])
 
 
 def _storage(work: Workload) -> Iterator[Line]:

