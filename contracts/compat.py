@@ -133,6 +133,10 @@ def _first_unequal(mine: Any, its: Any, path: str) -> str | None:
             if found:
                 return found
         return None
+    if isinstance(mine, list) and isinstance(its, list) and len(mine) == len(its):
+        pairs = enumerate(zip(mine, its, strict=True))
+        unequal = (_first_unequal(one, other, f"{path}[{n}]") for n, (one, other) in pairs)
+        return next((found for found in unequal if found), None)
     return None if mine == its else path
 
 

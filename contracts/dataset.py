@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contracts.drop_table import DropSource
+from contracts.item_tables import ItemTable
 from contracts.model import Contract
 from contracts.period import Period
 from contracts.star_schema import StarSchema
@@ -33,16 +35,18 @@ class DatabaseSource(Contract):
 
 
 class DynamoSource(Contract):
-    """DynamoDB tables, scanned whole."""
+    """DynamoDB tables, scanned whole, each in `segments` side by side."""
 
     kind: Literal["dynamodb"] = "dynamodb"
-    tables: tuple[str, ...] = Field(description="Names of the scanned tables.")
+    tables: tuple[str, ...] = Field(description="What the scanned tables are called here.")
+    table_name: str = Field(
+        default="{table}", description="Their names in DynamoDB; may hold `{table}` and `{env}`."
+    )
+    segments: int = Field(default=4, ge=1, le=1_000)
 
-
-class DropSource(Contract):
-    """Files dropped under `inbox/` of the lake."""
-
-    kind: Literal["s3_drop"] = "s3_drop"
+    def name_in(self, env: str, table: str) -> str:
+        """Return the DynamoDB name of a table in an environment."""
+        return self.table_name.format(env=env, table=table)
 
 
 Source = Annotated[
@@ -79,7 +83,14 @@ class Dataset(Contract):
     star: StarSchema | None = Field(
         default=None, description="Format `star_schema` only: what the packets become."
     )
+    items: tuple[ItemTable, ...] = Field(
+        default=(), description="Format `dynamodb_items` only: what each table's items become."
+    )
 
     def rule_of(self, table: str) -> LoadRule:
         """Return how a table is loaded."""
         return self.rules.get(table) or LoadRule(mode=self.mode, key=self.key)
+
+    def database_in(self, env: str) -> str | None:
+        """Return the name of its own database in an environment, if it has one."""
+        return self.database.format(env=env) if self.database else None

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from contracts.drop_table import DroppedFile
 from contracts.messages import DatasetName, Packet, Sha256
 from contracts.model import Contract
 from contracts.period import Period
@@ -24,6 +25,12 @@ class CollectedFile(Contract):
     )
     bytes: int = Field(ge=0, description="Size of the file.", examples=[1048576])
     sha256: Sha256 = Field(description="Digest of the file's bytes.")
+    rows: int | None = Field(
+        default=None,
+        ge=0,
+        description="Data records in it, where the source counts them.",
+        examples=[6922],
+    )
 
 
 class Manifest(Contract):

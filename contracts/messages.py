@@ -92,6 +92,15 @@ class GenerateRequest(Payload):
         description="The moment `last_quarters` is seen from, so that a replay means the same.",
         examples=["2026-11-15T12:00:00Z"],
     )
+    max_items: int | None = Field(
+        default=None,
+        ge=1,
+        description="Take at most so many items of each scanned table.",
+        examples=[1000],
+    )
+    save_csv: bool = Field(
+        default=False, description="Keep each table's rows as CSV too, beside the Parquet."
+    )
 
 
 class Packet(Contract):
@@ -146,6 +155,15 @@ class CollectFolder(FolderPayload):
         description="Quarters from the current one when the run was made; information only.",
         examples=[-2],
     )
+    max_items: int | None = Field(
+        default=None,
+        ge=1,
+        description="Take at most so many items of each scanned table.",
+        examples=[1000],
+    )
+    save_csv: bool = Field(
+        default=False, description="Keep each table's rows as CSV too, beside the Parquet."
+    )
 
 
 class FolderComplete(FolderPayload):
@@ -166,6 +184,9 @@ class FolderComplete(FolderPayload):
     warnings: Warnings = ()
     packets: tuple[Packet, ...] = Field(
         default=(), description="The packets in the folder, where its source gives packets."
+    )
+    save_csv: bool = Field(
+        default=False, description="Keep each table's rows as CSV too, beside the Parquet."
     )
 
 
