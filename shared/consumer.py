@@ -85,7 +85,9 @@ class Consumer(Generic[PayloadT]):
         """
         with bound(stage=self.stage, sqs_message_id=delivery.message_id):
             try:
-                envelope = self.open_message(delivery.body, message_id=delivery.message_id)
+                # A bare request that is replayed goes on with the run it began.
+                first_id = delivery.attributes.get("original_message_id", delivery.message_id)
+                envelope = self.open_message(delivery.body, message_id=first_id)
             except InvalidMessage as error:
                 await self._park_unreadable(delivery, error)
                 return
@@ -111,6 +113,9 @@ class Consumer(Generic[PayloadT]):
             trace=envelope.trace,
         )
         try:
+            if await self._is_copy(delivery):
+                log.warning("replay_copy_ignored", part=step.part)
+                return
             await self.run_log.record(step)
             async with lease(self.inbox, delivery, self.retry.visibility_seconds):
                 done = await self._run(envelope, seconds_left)
@@ -133,6 +138,16 @@ class Consumer(Generic[PayloadT]):
             await self._retry_later(delivery, step, error)
             measure(_ended(step, "retrying"), sent_at=envelope.sent_at, error=error)
             raise
+
+    async def _is_copy(self, delivery: Delivery) -> bool:
+        """Say whether another message stands for the same replay.
+
+        A replay that is killed sends again what it may have sent; a standard queue keeps both.
+        """
+        replay_id = delivery.attributes.get("replay_id")
+        return replay_id is not None and not await self.run_log.claim(
+            replay_id, delivery.message_id
+        )
 
     async def _run(self, envelope: Envelope[PayloadT], seconds_left: float | None) -> Done:
         try:

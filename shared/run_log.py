@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 _KEEP_SECONDS = 400 * 24 * 3600
+# Longer than any queue keeps a message: a copy cannot come later.
+_KEEP_CLAIM_SECONDS = 30 * 24 * 3600
 
 
 class RunLog(Protocol):
@@ -17,6 +19,12 @@ class RunLog(Protocol):
 
     async def record(self, step: StepRecord) -> None:
         """Store `step`, replacing what this stage last said about this part."""
+
+    async def claim(self, replay_id: str, message_id: str) -> bool:
+        """Say whether the queue's message `message_id` is the one that stands for a replay.
+
+        The first to ask does, and does again when it is delivered again.
+        """
 
 
 class DynamoRunLog:
@@ -38,6 +46,25 @@ class DynamoRunLog:
                     "expires_at": {"N": str(int(time.time()) + _KEEP_SECONDS)},
                 },
             )
+
+    async def claim(self, replay_id: str, message_id: str) -> bool:
+        """Claim a replay for a message; kept under a partition of its own, for 30 days."""
+        with aws_errors(f"claiming replay {replay_id}"):
+            try:
+                await self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item={
+                        "run_id": {"S": f"replay-{replay_id}"},
+                        "step": {"S": "claim"},
+                        "holder": {"S": message_id},
+                        "expires_at": {"N": str(int(time.time()) + _KEEP_CLAIM_SECONDS)},
+                    },
+                    ConditionExpression="attribute_not_exists(holder) OR holder = :me",
+                    ExpressionAttributeValues={":me": {"S": message_id}},
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """Read everything known about one run."""

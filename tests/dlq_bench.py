@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from contracts import CollectFolder, Envelope, GenerateRequest, LoadTable, open_request
 from infra.names import SERVICES, Service
 from ops.access import open_access
 from ops.dlq.queues import SqsDeadLetters
 from ops.dlq.workbench import Workbench, open_workbench
 from ops.stack.services import aws_variables
+from shared.aws import open_clients
+from shared.consumer import Consumer, Done, OpenMessage, RetryPolicy, only
+from shared.inbox import Delivery, SqsInbox
+from shared.run_log import DynamoRunLog
 from tests.emulator import local_session
 from tests.parked import NAMES
 
@@ -82,3 +87,49 @@ class Queues:
             for message in batch:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             taken += batch
+
+
+async def work_through(queues: Queues, endpoint: str, service: Service) -> list[str]:
+    """Let a worker treat everything in a service's queue; returns what it worked on, in order."""
+    worked: list[str] = []
+
+    async def handle(envelope: Envelope[Any]) -> Done:
+        worked.append(f"{envelope.type} {envelope.payload.part}")
+        return Done()
+
+    with pointed_at(endpoint):
+        async with open_clients() as clients:
+            consumer = Consumer(
+                stage=service,
+                inbox=SqsInbox(clients.sqs, queues.url(NAMES.queue(service)), "", service),
+                run_log=DynamoRunLog(clients.dynamodb, NAMES.runs_table),
+                open_message=_opener(service),
+                handle=handle,
+                retry=RetryPolicy(visibility_seconds=30, max_receive_count=5, base_seconds=1),
+            )
+            for message in queues.drain(service):
+                await consumer.consume(as_delivered(message))
+    return worked
+
+
+def as_delivered(message: dict[str, Any]) -> Delivery:
+    """Return what a worker would have received."""
+    return Delivery(
+        message_id=message["MessageId"],
+        receipt="",
+        body=message["Body"],
+        attempt=1,
+        group=message["Attributes"].get("MessageGroupId"),
+        attributes={
+            name: value["StringValue"]
+            for name, value in message.get("MessageAttributes", {}).items()
+        },
+    )
+
+
+def _opener(service: Service) -> OpenMessage[Any]:
+    if service == "generator":
+        return lambda body, *, message_id: open_request(
+            body, GenerateRequest, message_id=message_id
+        )
+    return only(CollectFolder if service == "collector" else LoadTable)

@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from contracts import Envelope, StepRecord
 from shared.errors import TransientError
 from shared.inbox import Delivery
-from shared.lake import MissingObject
+from shared.lake import MissingObject, StoredObject
+
+_WRITTEN = datetime(2026, 11, 21, 8, tzinfo=UTC)
 
 
 def _etag(data: bytes) -> str:
@@ -56,13 +59,44 @@ class FakeLake:
     async def keys(self, prefix: str) -> list[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))
 
+    async def listed(self, prefix: str) -> list[StoredObject]:
+        return [
+            StoredObject(key, len(self.objects[key]), _etag(self.objects[key]), _WRITTEN)
+            for key in await self.keys(prefix)
+        ]
+
+    async def download_version(self, key: str, etag: str, path: Path) -> bool:
+        if not self._holds(key, etag):
+            return False
+        await self.download(key, path)
+        return True
+
+    async def copy_version(self, key: str, etag: str, to: str) -> bool:
+        if not self._holds(key, etag):
+            return False
+        await self.put(to, self.objects[key])
+        return True
+
+    async def delete_version(self, key: str, etag: str) -> bool:
+        if not self._holds(key, etag):
+            return False
+        del self.objects[key]
+        return True
+
+    def _holds(self, key: str, etag: str) -> bool:
+        return key in self.objects and _etag(self.objects[key]) == etag
+
 
 @dataclass
 class FakeRunLog:
     """Every record in the order it was written."""
 
     records: list[StepRecord] = field(default_factory=list)
+    claims: dict[str, str] = field(default_factory=dict)
     unreachable: bool = False
+
+    async def claim(self, replay_id: str, message_id: str) -> bool:
+        return self.claims.setdefault(replay_id, message_id) == message_id
 
     async def record(self, step: StepRecord) -> None:
         if self.unreachable:

@@ -251,6 +251,9 @@ def _item(
     if body_digest(body) != planned.body_sha256:
         raise ReplayRefused(f"message {planned.message_id} was edited since the plan was made")
     attempt = message.replay_attempt + 1
+    # Fresh, so that neither SQS nor the service takes it for the original; the same after a kill,
+    # and for two people who replay the same message at once.
+    replay_id = digest("replay", message.message_id, str(attempt))
     fifo = origin.fifo
     return Item(
         position=position,
@@ -265,11 +268,10 @@ def _item(
                 "original_message_id": message.original_message_id,
                 "replay_attempt": str(attempt),
                 "replay": action_id,
+                "replay_id": replay_id,
             },
             group=(message.order_group or "none") if fifo else None,
-            # Fresh, so that SQS does not take it for the original; the same after a kill, and for
-            # two people who replay the same message at once.
-            deduplication_id=digest("replay", message.message_id, str(attempt)) if fifo else None,
+            deduplication_id=replay_id if fifo else None,
         ),
     )
 

@@ -1,10 +1,10 @@
 """Carrying out a replay or purge: safe elsewhere first, then deleted, every step in the journal.
 
 A process killed at any point leaves each message in its dead-letter queue, in its target, or in
-both; taking the action up again ends with it in the target alone. On a FIFO target the second send
-has the same deduplication id. A standard queue has none: there, a kill between a send and its
-journal entry makes a second copy of at most one batch, with the same envelope id, which the
-services treat as a redelivery.
+both; taking the action up again ends with it in the target alone. What may have been sent is sent
+again with the same replay id: a FIFO queue drops the copy within five minutes, and the service
+drops it whenever it comes, because only the first message with a replay id counts
+(`shared.run_log.RunLog.claim`).
 """
 
 import asyncio

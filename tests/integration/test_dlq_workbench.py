@@ -24,8 +24,8 @@ from ops.dlq.replay import Pace
 from ops.dlq.workbench import Workbench
 from shared.aws import open_clients
 from shared.errors import SchemaMismatch
-from shared.inbox import Delivery, SqsInbox
-from tests.dlq_bench import Queues, bench_at, pointed_at
+from shared.inbox import SqsInbox
+from tests.dlq_bench import Queues, as_delivered, bench_at, pointed_at
 from tests.parked import NAMES, Parked, collect, load, park, parked_messages, why
 
 FAST = Pace(10_000)
@@ -156,15 +156,7 @@ async def test_a_replayed_message_that_is_parked_again_keeps_its_history_and_gro
         async with open_clients() as clients:
             dlq = queues.url(NAMES.dead_letter_queue("loader"))
             inbox = SqsInbox(clients.sqs, queues.url(NAMES.queue("loader")), dlq, "loader")
-            delivery = Delivery(
-                message_id=sent["MessageId"],
-                receipt="",
-                body=sent["Body"],
-                attempt=1,
-                group=sent["Attributes"]["MessageGroupId"],
-                attributes={n: v["StringValue"] for n, v in sent["MessageAttributes"].items()},
-            )
-            await inbox.park(delivery, SchemaMismatch("again"))
+            await inbox.park(as_delivered(sent), SchemaMismatch("again"))
 
     await bench.look()
     (again,) = await bench.parked()

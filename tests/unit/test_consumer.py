@@ -1,11 +1,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from contracts import CollectFolder, Envelope, Period
+from contracts import CollectFolder, Envelope, GenerateRequest, Period, open_request
 from shared.consumer import Consumer, Done, OutOfTime, RetryPolicy, only
 from shared.errors import PeriodNotOffered, SourceUnavailable
 from shared.inbox import Delivery, fingerprint
@@ -153,3 +154,42 @@ def _raised(error: Exception) -> Exception:
 def test_errors_of_one_kind_have_one_fingerprint(one: str, other: str, same: Any) -> None:
     found = fingerprint(_raised(ValueError(one))) == fingerprint(_raised(ValueError(other)))
     assert found is same
+
+
+async def test_only_one_of_two_messages_with_one_replay_id_is_worked_on() -> None:
+    worked: list[str] = []
+
+    async def handle(envelope: Envelope[CollectFolder]) -> Done:
+        worked.append(envelope.payload.part)
+        return Done()
+
+    run_log = FakeRunLog()
+    first = replace(delivery(), attributes={"replay_id": "r1"})
+    copy = replace(first, message_id="sqs-2")
+    own = consumer(handle, FakeInbox(), run_log)
+
+    for one in (first, copy, first, replace(copy, attributes={"replay_id": "r2"})):
+        await own.consume(one)
+
+    # The first comes again when it was not deleted; the second replay is another.
+    assert worked == ["2013Q1"] * 3
+    assert run_log.claims == {"r1": "sqs-1", "r2": "sqs-2"}
+
+
+async def test_a_replayed_bare_request_goes_on_with_its_run() -> None:
+    run_log = FakeRunLog()
+    body = '{"dataset": "call_reports"}'
+
+    async def handle(_: Envelope[GenerateRequest]) -> Done:
+        return Done()
+
+    def open_bare(body: str, *, message_id: str) -> Envelope[GenerateRequest]:
+        return open_request(body, GenerateRequest, message_id=message_id)
+
+    policy = RetryPolicy(30, max_receive_count=5, base_seconds=10)
+    own = Consumer("generator", FakeInbox(), run_log, open_bare, handle, policy)
+    await own.consume(Delivery("sqs-1", "receipt-1", body, 1))
+    replayed = {"original_message_id": "sqs-1"}
+    await own.consume(Delivery("sqs-2", "receipt-2", body, 1, attributes=replayed))
+
+    assert len({step.run_id for step in run_log.records}) == 1
