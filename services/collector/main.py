@@ -68,9 +68,10 @@ async def open_collector() -> AsyncIterator[Service]:
 def _portal(settings: CollectorSettings, clients: Clients) -> Source:
     address = (settings.portal_url, settings.user_agent)
     patience = (settings.page_seconds, settings.download_deadline_seconds)
-    portal: Source = HttpPortal(*address, *patience)
+    most = settings.download_bytes
+    portal: Source = HttpPortal(*address, *patience, most)
     if settings.fetcher == "browser":
-        portal = BrowserPortal(*address, *patience, environment=dict(os.environ))
+        portal = BrowserPortal(*address, *patience, most, environment=dict(os.environ))
     return PoliteSource(
         portal,
         DynamoHostLease(clients.dynamodb, settings.runs_table),

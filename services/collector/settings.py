@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from services.collector.sources.portal import REAL_PORTAL
+from services.collector.sources.source import DOWNLOAD_BYTES
 from shared.settings import ServiceSettings
 
 
@@ -28,6 +29,9 @@ class CollectorSettings(ServiceSettings):
     )
     patience_seconds: float = Field(
         default=60, ge=0, description="Wait for our turn at a host before trying later."
+    )
+    download_bytes: int = Field(
+        default=DOWNLOAD_BYTES, gt=0, description="Size an archive may have as downloaded."
     )
     member_bytes: int = Field(default=1024**3, gt=0)
     total_bytes: int = Field(default=4 * 1024**3, gt=0)

@@ -3,12 +3,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 
 import psutil
 import pytest
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 
 from contracts import Period
 from contracts.datasets.call_reports import SOURCE
@@ -20,6 +22,7 @@ from ops.stack.home import Home
 from ops.stack.supervise import Program, kill_leftovers, launch
 from services.collector.leftovers import sweep
 from services.collector.sources.browser import BrowserPortal
+from services.collector.sources.chromium import BROWSER_FAILED, Chromium
 from services.collector.sources.http import HttpPortal
 from services.collector.sources.source import Download
 from shared.errors import (
@@ -29,6 +32,7 @@ from shared.errors import (
     QuarryError,
     SourceUnavailable,
     UnexpectedDownload,
+    UnsafeArchive,
 )
 
 QUARTER, LAST = Period(2013, 1), Period(2013, 3)
@@ -225,6 +229,68 @@ async def test_a_browser_that_does_not_start_is_an_unavailable_source(
     error = await error_of(visitor(BrowserPortal, site), tmp_path)
     assert isinstance(error, SourceUnavailable)
     assert "the browser did not start" in str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("slowly", [True, False])
+async def test_a_download_that_is_larger_than_allowed_is_refused_for_good(
+    kind: type[BrowserPortal | HttpPortal], site: Site, tmp_path: Path, *, slowly: bool
+) -> None:
+    if slowly:  # so that it is still under way when it is too large
+        site.portal.fault("slow", detail="20")
+    size = site.quarters.zip_of(QUARTER).stat().st_size
+    source = replace(visitor(kind, site, download_seconds=60), most_bytes=size // 4)
+    error = await error_of(source, tmp_path)
+    assert isinstance(error, UnsafeArchive)
+    assert f"{size // 4} are allowed" in str(error)
+    assert "QUARRY_DOWNLOAD_BYTES" in str(error)
+
+
+async def test_a_download_of_just_the_size_allowed_arrives(site: Site, tmp_path: Path) -> None:
+    size = site.quarters.zip_of(QUARTER).stat().st_size
+    for kind in KINDS:
+        source = replace(visitor(kind, site), most_bytes=size)
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        assert (await source.fetch(SOURCE, QUARTER, folder)).path.stat().st_size == size
+
+
+def test_a_browser_that_crashes_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    browser = Chromium(USER_AGENT, environment)
+    with browser.running(30) as driver, pytest.raises(BROWSER_FAILED):
+        driver.get("chrome://crash")
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_killed_browser_keeps_no_command_waiting_for_its_answer() -> None:
+    browser = Chromium(USER_AGENT, dict(os.environ))
+    with browser.running(30) as driver, ThreadPoolExecutor(1) as pool:
+        executor = driver.command_executor
+        assert isinstance(executor, RemoteConnection)
+        executor.client_config.websocket_timeout = 600
+        driver.browser.set_download_behavior(allowed=False)
+        for process in psutil.Process().children(recursive=True):
+            process.suspend()
+        command = pool.submit(driver.browser.set_download_behavior, allowed=False)
+        with pytest.raises(TimeoutError):
+            command.result(timeout=1)
+        browser.kill()
+        with pytest.raises(BROWSER_FAILED):
+            command.result(timeout=60)
+
+
+def test_a_browser_that_ended_leaves_no_descriptor_open() -> None:
+    def visit() -> int:
+        with Chromium(USER_AGENT, dict(os.environ)).running(30) as driver:
+            driver.browser.set_download_behavior(allowed=False)
+        return psutil.Process().num_fds()
+
+    visit()
+    before = visit()
+    deadline = monotonic() + 30
+    while visit() > before:
+        assert monotonic() < deadline
 
 
 async def test_a_cancelled_visit_ends_its_browser_at_once(site: Site, tmp_path: Path) -> None:

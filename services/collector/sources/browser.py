@@ -4,7 +4,7 @@ import asyncio
 import queue
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -23,7 +23,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from contracts import Period, PortalSource
 from services.collector.sources import portal
 from services.collector.sources.chromium import BROWSER_FAILED, Chromium, reason
-from services.collector.sources.source import Download
+from services.collector.sources.source import DOWNLOAD_BYTES, Download
 from shared.errors import DownloadCutShort, PageChanged, SourceUnavailable
 from shared.log import log
 
@@ -37,14 +37,16 @@ _GONE = (NoSuchElementException, StaleElementReferenceException)
 class BrowserPortal:
     """Downloads as a person would, one fresh browser per archive.
 
-    `page_seconds` is how long a page may take, `download_seconds` how long the archive may. The
-    browser gets `environment` with a TMPDIR of its own; without it, ours as it is.
+    `page_seconds` is how long a page may take, `download_seconds` how long the archive may, and
+    `most_bytes` how large it may be. The browser gets `environment` with folders of its own for
+    what it leaves behind; without it, ours as it is.
     """
 
     url: str
     user_agent: str
     page_seconds: float = 60
     download_seconds: float = 600
+    most_bytes: int = DOWNLOAD_BYTES
     environment: Mapping[str, str] | None = None
 
     async def fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
@@ -68,7 +70,7 @@ class BrowserPortal:
         with browser.running(longest) as driver:
             with _translated(self.url, SourceUnavailable(f"{self.url} did not load in time")):
                 page = _Page(driver, self.page_seconds)
-                downloads = _Downloads(driver, into)
+                downloads = _Downloads(driver, into, self.most_bytes)
                 page.open(self.url)
                 page.choose_product(source.product)
                 page.choose_date(source, period)
@@ -155,8 +157,10 @@ class _Page:
 class _Downloads:
     """The browser's own word on its downloads (WebDriver BiDi), and pages shown instead of one."""
 
-    def __init__(self, driver: Chrome, into: Path) -> None:
+    def __init__(self, driver: Chrome, into: Path, most_bytes: int) -> None:
         self._driver = driver
+        self._into = into
+        self._most_bytes = most_bytes
         self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
         driver.browser.set_download_behavior(allowed=True, destination_folder=str(into))
         for event in ("download_will_begin", "download_end"):
@@ -169,6 +173,7 @@ class _Downloads:
 
         Raises:
             TimeoutException: it was not within `seconds`.
+            UnsafeArchive: it is larger than it may be, complete or not.
         """
         deadline = time.monotonic() + seconds
         # The click itself waits for the site's first word.
@@ -182,6 +187,7 @@ class _Downloads:
                 # Asked in any case: it also shows that the browser still is there.
                 if _is_stale(button) and not name:
                     self._page_instead(period)
+                self._check_size(period)
                 continue
             if event == "download_will_begin":
                 name = name or params.suggested_filename
@@ -192,8 +198,15 @@ class _Downloads:
             path = Path(ended.filepath)
             if path.name != name:
                 raise DownloadCutShort(f"{name!r} broke off; the browser's retry got {path.name!r}")
+            self._check_size(period)
             return name, path
         raise TimeoutException
+
+    def _check_size(self, period: Period) -> None:
+        # Until it is complete the file has some other name.
+        for path in self._into.iterdir():
+            with suppress(FileNotFoundError):
+                portal.check_size(path.stat().st_size, self._most_bytes, period)
 
     def _page_instead(self, period: Period) -> None:
         if _is_network_error(self._driver):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import cast
+from typing import Any, cast
 
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -21,12 +21,15 @@ from shared.errors import SourceUnavailable
 
 # What Selenium raises when the browser, or the driver in between, is gone.
 BROWSER_FAILED = (WebDriverException, HTTPError, ConnectionError)
+# Answers to BiDi commands come from the browser itself, never from the network.
+_BIDI_SECONDS = 10
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # Lambda and root have no user namespaces to build the sandbox from
     "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-background-networking",
+    "--disable-breakpad",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
@@ -40,6 +43,16 @@ def reason(error: Exception) -> str:
     return said or type(error).__name__
 
 
+class _NoMoreAnswers(dict[int, dict[str, str]]):
+    """Answers every BiDi command, sent or to be sent, with an error."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def pop(self, *_: Any) -> dict[str, str]:
+        return {"error": "session ended", "message": "the browser was killed"}
+
+
 class Chromium:
     """A browser with a new profile, to be run once; `kill` may be called from any thread."""
 
@@ -47,6 +60,7 @@ class Chromium:
         # Not in the folder of the download: Chromium's socket in here allows no long path.
         self._folder = Path(tempfile.mkdtemp(prefix=folder_prefix("browser")))
         self._killed = Event()
+        self._driver: Chrome | None = None
         self._options = ChromeOptions()
         self._options.enable_bidi = True
         own = (f"--user-data-dir={self._folder}", f"--user-agent={user_agent}")
@@ -56,8 +70,7 @@ class Chromium:
             self._options.binary_location = binary
         self._service = ChromeService(
             shutil.which("chromedriver"),
-            # Chromium leaves files in TMPDIR, and this one is deleted.
-            env=environment and {**environment, "TMPDIR": str(self._folder)},
+            env=environment and {**environment, **_folders(self._folder)},
             popen_kw={"start_new_session": True},
         )
 
@@ -73,7 +86,8 @@ class Chromium:
         try:
             driver = self._start()
             try:
-                _connection(driver).client_config.timeout = command_seconds
+                config = _connection(driver).client_config
+                config.timeout, config.websocket_timeout = command_seconds, _BIDI_SECONDS
                 yield driver
             finally:
                 self._end(driver)
@@ -85,12 +99,17 @@ class Chromium:
         """End it at once, at the price of failing whatever is being done with it."""
         self._killed.set()
         self._kill_session()
+        # Selenium does not notice that the other end is gone; it waits for its time to pass.
+        bidi = self._driver and self._driver._websocket_connection  # noqa: SLF001  # no public way
+        if bidi:
+            bidi._messages = _NoMoreAnswers()  # noqa: SLF001  # no public way
 
     def _start(self) -> Chrome:
         try:
             driver = Chrome(self._options, self._service)
         except (*BROWSER_FAILED, OSError) as error:
             raise SourceUnavailable(f"the browser did not start: {reason(error)}") from error
+        self._driver = driver
         if self._killed.is_set():
             self._end(driver)
             raise SourceUnavailable("the browser was ended before it was used")
@@ -112,6 +131,15 @@ class Chromium:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _folders(folder: Path) -> dict[str, str]:
+    """Return where Chromium is to leave temporary files, settings and crash dumps."""
+    names = ("TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "BREAKPAD_DUMP_LOCATION")
+    return dict.fromkeys(names, str(folder))
 
 
 def _connection(driver: Chrome) -> RemoteConnection:

@@ -12,7 +12,7 @@ import httpx
 from contracts import Period, PortalSource
 from services.collector.sources import portal
 from services.collector.sources.form import Form, read_form
-from services.collector.sources.source import Download
+from services.collector.sources.source import DOWNLOAD_BYTES, Download
 from shared.errors import DownloadCutShort, PageChanged, SourceUnavailable
 from shared.log import log
 
@@ -24,13 +24,15 @@ _CHUNK_BYTES = 1024 * 1024
 class HttpPortal:
     """Sends what the page's form would send.
 
-    `page_seconds` is how long a page may take, `download_seconds` how long the archive may.
+    `page_seconds` is how long a page may take, `download_seconds` how long the archive may, and
+    `most_bytes` how large it may be.
     """
 
     url: str
     user_agent: str
     page_seconds: float = 60
     download_seconds: float = 600
+    most_bytes: int = DOWNLOAD_BYTES
 
     async def fetch(self, source: PortalSource, period: Period, into: Path) -> Download:
         """Post product, quarter and format as the browser would, and stream the answer."""
@@ -58,10 +60,13 @@ class HttpPortal:
         async with client.stream("POST", self.url, data=fields) as response:
             _check_status(response, f"downloading {period}")
             disposition = _FILENAME.search(response.headers.get("content-disposition", ""))
+            promised = int(response.headers.get("content-length", 0))
+            portal.check_size(promised, self.most_bytes, period)
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes(_CHUNK_BYTES):
                     if disposition is None:
                         raise portal.unexpected_content(chunk, portal.date_text(period))
+                    portal.check_size(file.tell() + len(chunk), self.most_bytes, period)
                     file.write(chunk)
         if disposition is None:
             raise portal.unexpected_content(b"", portal.date_text(period))

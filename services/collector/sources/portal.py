@@ -11,7 +11,13 @@ from pathlib import Path
 
 from contracts import Period, PortalSource
 from services.collector.archive import ZIP_START
-from shared.errors import PageChanged, PeriodNotOffered, SourceUnavailable, UnexpectedDownload
+from shared.errors import (
+    PageChanged,
+    PeriodNotOffered,
+    SourceUnavailable,
+    UnexpectedDownload,
+    UnsafeArchive,
+)
 
 REAL_PORTAL = "https://cdr.ffiec.gov/public/pws/downloadbulkdata.aspx"
 PRODUCTS = "ListBox1"
@@ -65,6 +71,19 @@ def check_archive(path: Path, name: str, source: PortalSource, period: Period) -
     expected = archive_name(source, period)
     if name != expected:
         raise UnexpectedDownload(f"asked for {expected!r}, the site sent {name!r}")
+
+
+def check_size(found: int, most: int, period: Period) -> None:
+    """Refuse a download that is, or promises to become, larger than it may be.
+
+    Raises:
+        UnsafeArchive: it is.
+    """
+    if found > most:
+        raise UnsafeArchive(
+            f"the download of {period} has {found} bytes or more, {most} are allowed; look at the "
+            "site, and if quarters really are that large now raise QUARRY_DOWNLOAD_BYTES"
+        )
 
 
 def unexpected_content(start: bytes, wanted: str) -> UnexpectedDownload:

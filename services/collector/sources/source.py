@@ -6,6 +6,9 @@ from typing import Protocol
 
 from contracts import MANIFEST_NAME, Dataset, Manifest, Period, PortalSource
 
+# A real quarter is 5 to 8 MB; /tmp on Lambda holds 6 GB together with what is inflated.
+DOWNLOAD_BYTES = 1024**3
+
 
 @dataclass(frozen=True)
 class Download:
@@ -23,7 +26,8 @@ class Source(Protocol):
         """Download into the folder `into`.
 
         Raises:
-            PeriodNotOffered, PageChanged, UnexpectedDownload: asking again will not help.
+            PeriodNotOffered, PageChanged, UnexpectedDownload, UnsafeArchive: asking again will not
+                help.
             SourceUnavailable, SourceBusy, DownloadCutShort: asking later may.
         """
 
