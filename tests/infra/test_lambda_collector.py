@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -131,12 +132,11 @@ def test_warm_invocations_leave_no_browser_file_or_connection_behind(
     invoke(1)
     invoke(2)
 
-    after = browsing_collector.process.traces()
-
-    # Not all descriptors: of each driver that ended, Selenium keeps a pipe until the next garbage
-    # collection.
-    assert (after.files, after.processes) == (before.files, [])
-    assert after.connections <= before.connections
+    assert (before.files, before.processes) == ([], [])
+    # The thread that listens to a browser notices a little later that it is gone.
+    deadline = monotonic() + 30
+    while browsing_collector.process.traces().has_grown_from(before):
+        assert monotonic() < deadline, browsing_collector.process.traces()
 
 
 def test_a_visit_that_outlasts_the_time_left_ends_its_browser_and_gives_the_rest_back(
@@ -150,6 +150,5 @@ def test_a_visit_that_outlasts_the_time_left_ends_its_browser_and_gives_the_rest
 
     assert failed == [1, 2, 3]
     after = browsing_collector.process.traces()
-    assert after.processes == []
-    assert [name for name in after.files if name.startswith("quarry-")] == []
+    assert (after.files, after.processes) == ([], [])
     assert sorted(browsing_collector.delivered_again(batch, 3)) == [1, 2, 3]

@@ -8,15 +8,25 @@ import pytest
 from contracts import Envelope, GenerateRequest
 from tests.infra.emulator import Emulator
 from tests.infra.lambda_poller import NAMES, Message, Poller, polled
+from tests.infra.refusing_proxy import RefusingProxy, refusing_proxy
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
+def proxy(emulator_of_local: Emulator) -> Iterator[RefusingProxy]:
+    """What stands between the generator and SQS."""
+    with refusing_proxy(emulator_of_local.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def generator(
-    emulator_of_local: Emulator, tmp_path_factory: pytest.TempPathFactory
+    proxy: RefusingProxy, emulator_of_local: Emulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Poller]:
-    with polled("generator", emulator_of_local, tmp_path_factory.mktemp("generator")) as poller:
+    folder = tmp_path_factory.mktemp("generator")
+    own = {"AWS_ENDPOINT_URL_SQS": proxy.url}
+    with polled("generator", emulator_of_local, folder, own) as poller:
         yield poller
 
 
@@ -36,6 +46,18 @@ def requests(count: int) -> list[Message]:
 
 def test_a_batch_of_ten_that_succeeds_gives_nothing_back(generator: Poller) -> None:
     assert generator.deliver(requests(10)) == []
+
+
+@pytest.mark.parametrize("failing", range(10))
+def test_only_the_message_that_failed_is_given_back(
+    failing: int, generator: Poller, proxy: RefusingProxy
+) -> None:
+    # Its command to the collector is refused.
+    proxy.refused = f'\\"batch-{failing}\\"'.encode()
+    try:
+        assert generator.deliver(requests(10)) == [failing]
+    finally:
+        proxy.refused = b""
 
 
 def test_too_near_the_deadline_every_message_is_there_again_at_once(generator: Poller) -> None:
