@@ -83,7 +83,8 @@ async def collect(
     """
     command = envelope.payload
     dataset = _declaration(command)
-    order = Order(dataset, envelope.run_id, raw_prefix(dataset.name, command.part, envelope.run_id))
+    prefix = raw_prefix(dataset.name, command.part, envelope.run_id)
+    order = Order(dataset, envelope.run_id, prefix, command.max_items)
     (folder, voided), outcome = await _stored(lake, order.manifest_key), "collected_before"
     portal = dataset.source if isinstance(dataset.source, PortalSource) else None
     if folder is None:
@@ -259,6 +260,7 @@ def _announcement(
         collected_at=manifest.collected_at,
         warnings=manifest.warnings,
         packets=manifest.packets,
+        save_csv=envelope.payload.save_csv,
     )
     return Envelope[FolderComplete].wrap(
         payload, run_id=envelope.run_id, trace=envelope.trace, sent_at=moment
@@ -266,8 +268,10 @@ def _announcement(
 
 
 def _done(manifest: Manifest, *, outcome: str) -> Done:
+    counts = {"files": len(manifest.files), "bytes": manifest.bytes}
+    counted = [file.rows for file in manifest.files if file.rows is not None]
     return Done(
-        counts={"files": len(manifest.files), "bytes": manifest.bytes},
+        counts=counts | {"rows": sum(counted)} if counted else counts,
         expects=(str(manifest.period) if manifest.period else "all",),
         warnings=manifest.warnings,
         outcome=outcome,

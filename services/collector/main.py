@@ -18,6 +18,8 @@ from services.collector.settings import CollectorSettings
 from services.collector.sources.browser import BrowserPortal
 from services.collector.sources.database import DatabaseGatherer
 from services.collector.sources.database_access import SourceAccess
+from services.collector.sources.dynamodb import DynamoGatherer
+from services.collector.sources.dynamodb_access import TableAccess
 from services.collector.sources.http import HttpPortal
 from services.collector.sources.packet_books import PacketBooks
 from services.collector.sources.packet_numbers import PacketNumbers
@@ -55,9 +57,14 @@ async def open_collector() -> AsyncIterator[Service]:
                 collect,
                 lake=lake,
                 sources={"portal": _portal(settings, clients)},
-                gatherers={"database": await _database(settings, lake, stack)},
+                gatherers={
+                    "database": await _database(settings, lake, stack),
+                    "dynamodb": DynamoGatherer(
+                        TableAccess(aioboto3.Session(), settings.dynamodb), lake, settings.env, _now
+                    ),
+                },
                 publish=publish,
-                now=lambda: datetime.now(UTC),
+                now=_now,
                 limits=Limits(caps, settings.side_by_side),
             ),
             retry=settings.retry,
@@ -93,7 +100,11 @@ async def _database(
     def open_books(dataset: str, source: DatabaseSource) -> PacketBooks:
         return PacketBooks(dataset, lake, PacketNumbers(ssm, settings.env, dataset, source.tables))
 
-    return DatabaseGatherer(access.connect, open_books, lake, lambda: datetime.now(UTC))
+    return DatabaseGatherer(access.connect, open_books, lake, _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 handler = LambdaHandler(open_collector)

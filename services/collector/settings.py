@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from services.collector.sources.dynamodb_access import ScanSettings
 from services.collector.sources.portal import REAL_PORTAL
 from services.collector.sources.source import DOWNLOAD_BYTES
 from shared.settings import ServiceSettings
@@ -41,6 +42,10 @@ class CollectorSettings(ServiceSettings):
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Database URLs by dataset; one that is not here has a secret instead.",
+    )
+    dynamodb: dict[str, ScanSettings] = Field(
+        default_factory=dict,
+        description="By dataset: role, region, names and segments of its DynamoDB tables.",
     )
     tls_root_certificates: str | None = Field(
         default=None, description="PEM file of the authorities the sources' certificates come from."

@@ -34,11 +34,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """A folder to gather: what of, for which run, and the key prefix its files go under."""
+    """A folder to gather: what of, for which run, and the key prefix its files go under.
+
+    `max_items` is how many items of each table are wanted at most.
+    """
 
     dataset: Dataset
     run_id: str
     prefix: str
+    max_items: int | None = None
 
     @property
     def manifest_key(self) -> str:
