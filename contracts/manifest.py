@@ -31,6 +31,9 @@ class CollectedFile(Contract):
         description="Data records in it, where the source counts them.",
         examples=[6922],
     )
+    dropped: DroppedFile | None = Field(
+        default=None, description="What a dropped file was found to be; others have none."
+    )
 
 
 class Manifest(Contract):
