@@ -27,6 +27,11 @@ class StepRecord(Contract):
         description="The message that asked for the work.",
         examples=["c4d9f6ce-98f1-5ad8-b0a4-1f58a7a0f3a1"],
     )
+    sent_at: AwareDatetime | None = Field(
+        default=None,
+        description="When that message was made.",
+        examples=["2026-11-21T08:59:58Z"],
+    )
     started_at: AwareDatetime = Field(
         description="When the latest attempt began.", examples=["2026-11-21T09:00:00Z"]
     )

@@ -108,6 +108,8 @@ class Consumer(Generic[PayloadT]):
             status="started",
             dataset=envelope.payload.dataset,
             message_id=str(envelope.message_id),
+            # A bare message says nothing of its age; its queue does.
+            sent_at=min(envelope.sent_at, delivery.sent_at or envelope.sent_at),
             started_at=datetime.now(UTC),
             attempt=delivery.attempt,
             trace=envelope.trace,
@@ -121,7 +123,7 @@ class Consumer(Generic[PayloadT]):
                 done = await self._run(envelope, seconds_left)
                 ended = _ended(step, "done", **_reported(done))
                 await self.run_log.record(ended)
-            measure(ended, sent_at=envelope.sent_at)
+            measure(ended)
             log.info("step_done", part=step.part, outcome=done.outcome, counts=dict(done.counts))
         except asyncio.CancelledError:
             await self.inbox.extend(delivery, 0)
@@ -129,14 +131,14 @@ class Consumer(Generic[PayloadT]):
             raise
         except PermanentError as error:
             await self._park(delivery, step, error)
-            measure(_ended(step, "parked"), sent_at=envelope.sent_at, error=error)
+            measure(_ended(step, "parked"), error=error)
         except Exception as error:
             if delivery.attempt >= self.retry.max_receive_count:
                 await self._park(delivery, step, error)
-                measure(_ended(step, "parked"), sent_at=envelope.sent_at, error=error)
+                measure(_ended(step, "parked"), error=error)
                 return
             await self._retry_later(delivery, step, error)
-            measure(_ended(step, "retrying"), sent_at=envelope.sent_at, error=error)
+            measure(_ended(step, "retrying"), error=error)
             raise
 
     async def _is_copy(self, delivery: Delivery) -> bool:

@@ -27,7 +27,8 @@ _TRACEBACK_CHARACTERS = 4_000
 class Delivery:
     """One message as this receive handed it over; `attempt` counts receives from 1.
 
-    `attributes` are its message attributes; only a replayed message has any.
+    `attributes` are its message attributes; only a replayed message has any. `sent_at` is when it
+    came into the queue.
     """
 
     message_id: str
@@ -36,6 +37,7 @@ class Delivery:
     attempt: int
     group: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    sent_at: datetime | None = None
 
 
 class Inbox(Protocol):

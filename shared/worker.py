@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aws_lambda_powertools.utilities.batch import (
@@ -107,6 +108,7 @@ def handle_event(
 
 def _delivery(record: SQSRecord) -> Delivery:
     attributes = record.attributes
+    sent = attributes.get("SentTimestamp")
     return Delivery(
         message_id=record.message_id,
         receipt=record.receipt_handle,
@@ -116,6 +118,7 @@ def _delivery(record: SQSRecord) -> Delivery:
         attributes={
             name: value.string_value or "" for name, value in record.message_attributes.items()
         },
+        sent_at=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None,
     )
 
 

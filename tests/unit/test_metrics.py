@@ -17,6 +17,7 @@ STEP = StepRecord(
     status="done",
     dataset="call_reports",
     message_id="m",
+    sent_at=AT - timedelta(seconds=90),
     started_at=AT,
     finished_at=AT + timedelta(seconds=7),
     counts={"rows": 5000, "bytes": 900, "quarantined": 2, "tables": 38},
@@ -31,7 +32,7 @@ def printed(text: str) -> list[dict[str, object]]:
 def test_a_finished_step_tells_messages_rows_bytes_seconds_and_age(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    measure(STEP, sent_at=AT - timedelta(seconds=90))
+    measure(STEP)
 
     (metrics,) = printed(capsys.readouterr().out)
     shown = ("service", "Done", "Rows", "Bytes", "Quarantined", "Seconds", "AgeSeconds", "trace")
@@ -50,7 +51,7 @@ def test_a_finished_step_tells_messages_rows_bytes_seconds_and_age(
 def test_a_failure_is_counted_by_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
     parked = STEP.model_copy(update={"status": "parked", "counts": {}})
 
-    measure(parked, sent_at=AT, error=PageChanged("gone"))
+    measure(parked, error=PageChanged("gone"))
 
     message, failure = printed(capsys.readouterr().out)
     assert message["Parked"] == [1.0]
