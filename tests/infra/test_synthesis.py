@@ -14,6 +14,7 @@ from infra.settings import EDITIONS, Edition
 from infra.synth import Synthesis, drift, synthesise
 from infra.template import Template
 from infra.templates import template_paths
+from ops.stack.home import ROOT
 
 Fresh = Mapping[Edition, Synthesis]
 
@@ -61,7 +62,17 @@ def test_the_collector_as_a_task_is_the_same_image_with_a_read_only_root(fresh: 
     assert template.text(container["Image"]).endswith("/quarry-prod-collector:{ImageTag}")
     assert container["EntryPoint"] == ["python", "-m", "services.collector.main"]
     assert container["ReadonlyRootFilesystem"] is True
-    assert [mount["ContainerPath"] for mount in container["MountPoints"]] == ["/tmp"]  # noqa: S108  # the container's own
+    assert container["MountPoints"] == [
+        {"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "tmp"}  # noqa: S108  # the container's own
+    ]
+    assert task.properties["Volumes"] == [{"Name": "tmp"}]
+    assert task.properties["EphemeralStorage"] == {"SizeInGiB": 21}
+    # Nobody but the image says who it runs as.
+    assert "User" not in container
+    image = (ROOT / "services/collector/Dockerfile").read_text()
+    assert image.count("\nUSER ") == 1
+    assert "--uid 10001" in image
+    assert "\nUSER 10001\n" in image
 
 
 def test_the_collector_as_a_task_may_do_what_its_function_may(fresh: Fresh) -> None:
