@@ -70,8 +70,10 @@ class DroppedFile(Contract):
     dropped_at: AwareDatetime = Field(
         description="When it was dropped.", examples=["2026-11-21T09:00:00Z"]
     )
-    delimiter: Delimiter = Field(description="What stands between two cells.")
-    header: bool = Field(description="Whether the first record names the columns.")
+    delimiter: Delimiter = Field(description="What stands between two cells.", examples=[";"])
+    header: bool = Field(
+        description="Whether the first record names the columns.", examples=[False]
+    )
     version: int | None = Field(
         default=None,
         ge=1,
