@@ -1,6 +1,8 @@
 """The lake: one S3 bucket, addressed by key."""
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,16 @@ _CHANGED_MEANWHILE = frozenset({"PreconditionFailed", "ConditionalRequestConflic
 
 class MissingObject(PermanentError):
     """The lake has no object under this key."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing shows it; `etag` names this very version."""
+
+    key: str
+    bytes: int
+    etag: str
+    written_at: datetime
 
 
 class Lake:
@@ -119,3 +131,61 @@ class Lake:
             async for page in pages:
                 found.extend(item["Key"] for item in page.get("Contents", []))
         return found
+
+    async def listed(self, prefix: str) -> list[StoredObject]:
+        """List every object under `prefix`, by key."""
+        found: list[StoredObject] = []
+        with aws_errors(f"listing s3://{self.bucket}/{prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            async for page in pages:
+                found.extend(
+                    StoredObject(item["Key"], item["Size"], item["ETag"], item["LastModified"])
+                    for item in page.get("Contents", [])
+                )
+        return found
+
+    async def download_version(self, key: str, etag: str, path: Path) -> bool:
+        """Read version `etag` into a file; False when the key holds something else or nothing."""
+        with aws_errors(f"reading s3://{self.bucket}/{key}"):
+            try:
+                response = await self._s3.get_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                return _unless_changed(error)
+            with path.open("wb") as file:
+                async for chunk in response["Body"].iter_chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+        return True
+
+    async def copy_version(self, key: str, etag: str, to: str) -> bool:
+        """Copy version `etag`, at most 5 GB, inside the bucket; False when it is not there."""
+        with aws_errors(f"copying s3://{self.bucket}/{key} to {to}"):
+            try:
+                await self._s3.copy_object(
+                    Bucket=self.bucket,
+                    Key=to,
+                    CopySource={"Bucket": self.bucket, "Key": key},
+                    CopySourceIfMatch=etag,
+                    # Copying an object's tags would take rights of its own.
+                    TaggingDirective="REPLACE",
+                )
+            except ClientError as error:
+                return _unless_changed(error)
+        return True
+
+    async def delete_version(self, key: str, etag: str) -> bool:
+        """Delete the object while it still is version `etag`; False when it is not."""
+        with aws_errors(f"deleting s3://{self.bucket}/{key}"):
+            try:
+                await self._s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                return _unless_changed(error)
+        return True
+
+
+def _unless_changed(error: ClientError) -> bool:
+    """Return False for the answer that an object is another version or gone; raise others."""
+    if error.response.get("Error", {}).get("Code") in _CHANGED_MEANWHILE:
+        return False
+    raise error

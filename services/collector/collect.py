@@ -95,8 +95,9 @@ async def collect(
             if portal
             else await gatherers[dataset.source.kind].gather(order)
         )
-        if manifest is None:
-            return Done(outcome="nothing_new")
+        if manifest is None or not manifest.files:
+            said = manifest.warnings if manifest else ()
+            return Done(outcome="nothing_taken" if said else "nothing_new", warnings=said)
         folder, outcome = _Folder.of(manifest), "collected"
         await _store(lake, order, folder, voided)
         log.info("folder_collected", files=len(manifest.files), bytes=manifest.bytes)

@@ -18,11 +18,13 @@ from services.collector.settings import CollectorSettings
 from services.collector.sources.browser import BrowserPortal
 from services.collector.sources.database import DatabaseGatherer
 from services.collector.sources.database_access import SourceAccess
+from services.collector.sources.drop_books import DropBooks
 from services.collector.sources.dynamodb import DynamoGatherer
 from services.collector.sources.dynamodb_access import TableAccess
 from services.collector.sources.http import HttpPortal
 from services.collector.sources.packet_books import PacketBooks
 from services.collector.sources.packet_numbers import PacketNumbers
+from services.collector.sources.s3_drop import DropGatherer
 from services.collector.sources.source import Source
 from shared.aws import Clients, open_clients
 from shared.consumer import Consumer, only
@@ -62,6 +64,7 @@ async def open_collector() -> AsyncIterator[Service]:
                     "dynamodb": DynamoGatherer(
                         TableAccess(aioboto3.Session(), settings.dynamodb), lake, settings.env, _now
                     ),
+                    "s3_drop": DropGatherer(lake, DropBooks(lake), _now, settings.drop_bytes),
                 },
                 publish=publish,
                 now=_now,

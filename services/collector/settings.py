@@ -39,6 +39,9 @@ class CollectorSettings(ServiceSettings):
     members: int = Field(default=2_000, gt=0)
     ratio: int = Field(default=200, gt=0, description="Inflated to stored size of a member.")
     side_by_side: int = Field(default=8, gt=0, description="Members in work at once.")
+    drop_bytes: int = Field(
+        default=5 * 1024**3, gt=0, description="Size a dropped file may have; S3 copies no more."
+    )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Database URLs by dataset; one that is not here has a secret instead.",

@@ -1,13 +1,13 @@
 """What every file format hands on: typed tables, and proof that no row went missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
-from contracts import Dataset, Period
+from contracts import CollectedFile, Dataset, Period
 from services.processor.column_types import KnownTypes, Types
 from shared.errors import RowsUnaccounted
 
@@ -45,12 +45,56 @@ class CleanTable:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some rows, all with the same columns; `quarantine` has one row per record kept out."""
+
+    rows_in: int
+    frame: pl.DataFrame
+    quarantine: pl.DataFrame
+
+
+class PartedTable(Protocol):
+    """One table of one folder, too large for memory: it passes by in parts.
+
+    `warnings` are complete when the last part has been taken.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        ...
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row."""
+        ...
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the files the rows come from."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What an operator should know."""
+        ...
+
+    def parts(self) -> Iterator[Part]:
+        """Read the files once; there is at least one part, which may be empty."""
+        ...
+
+
+@dataclass(frozen=True)
 class Opening:
-    """A folder to open: its dataset, its quarter if it has one, and its files by name."""
+    """A folder to open: its dataset, its quarter if it has one, and its files by name.
+
+    `listed` is what the manifest says of each file.
+    """
 
     dataset: Dataset
     period: Period | None
     files: Mapping[str, Path]
+    listed: Mapping[str, CollectedFile] = field(default_factory=dict)
 
 
 class OpenFolder(Protocol):
@@ -75,7 +119,7 @@ class OpenFolder(Protocol):
         """Return the narrowest types that hold all cells of these columns, over all files."""
         ...
 
-    def clean(self, table: str, types: KnownTypes) -> CleanTable:
+    def clean(self, table: str, types: KnownTypes) -> CleanTable | PartedTable:
         """Parse, convert and join one table; safe to call from several threads."""
         ...
 

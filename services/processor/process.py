@@ -14,8 +14,9 @@ from contracts import Dataset, Envelope, FolderComplete, LoadTable, clean_prefix
 from contracts.column_types import declared_types
 from contracts.datasets import UnknownDataset, dataset_named
 from services.processor.cdr_folder import open_call_reports
-from services.processor.clean_table import CleanTable, OpenFolder, Opening
+from services.processor.clean_table import CleanTable, OpenFolder, Opening, PartedTable
 from services.processor.column_types import KnownTypes, merge
+from services.processor.delimited_folder import open_delimited
 from services.processor.download import FetchedFile, ReadableLake, fetch_folder
 from services.processor.load_order import order_load
 from services.processor.type_registry import (
@@ -39,7 +40,10 @@ OpenFormat = Callable[[Opening], OpenFolder]
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
-FORMATS: Mapping[str, OpenFormat] = {"cdr_bulk": open_call_reports}
+FORMATS: Mapping[str, OpenFormat] = {
+    "cdr_bulk": open_call_reports,
+    "delimited_text": open_delimited,
+}
 
 
 class Lake(ReadableLake, VersionedStore, Protocol):
@@ -84,7 +88,12 @@ async def process(
     ):
         files = await fetch_folder(event, lake, Path(scratch))
         work = _Work(envelope, dataset, files, Path(scratch), pool, lake, send, now)
-        opening = Opening(dataset, event.period, {file.listed.name: file.path for file in files})
+        opening = Opening(
+            dataset,
+            event.period,
+            {file.listed.name: file.path for file in files},
+            {file.listed.name: file.listed for file in files},
+        )
         folder = await work.in_thread(FORMATS[dataset.format], opening)
         types = await work.settle_types(folder)
         tables = await together(work.finish(folder.clean, table, types) for table in folder.tables)
@@ -157,7 +166,10 @@ class _Work:
         return KnownTypes(declared, pinned)
 
     async def finish(
-        self, clean: Callable[Params, CleanTable], *args: Params.args, **kwargs: Params.kwargs
+        self,
+        clean: Callable[Params, CleanTable | PartedTable],
+        *args: Params.args,
+        **kwargs: Params.kwargs,
     ) -> WrittenTable:
         """Clean one table, bring it into the lake and order its load."""
         about = {"dataset": self.dataset.name, "part": self.envelope.payload.part}

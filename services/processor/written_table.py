@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.processor.clean_table import CleanTable
+from services.processor.clean_table import CleanTable, PartedTable
 from services.processor.column_types import Types
-from services.processor.parquet import ParquetFile, write_parquet
+from services.processor.parquet import ParquetFile, ParquetParts, write_parquet
+from shared.errors import RowsUnaccounted
 
 _QUARANTINE_DESCRIPTIONS = {
     "file": "File the record came from",
@@ -51,9 +52,17 @@ class WrittenTable:
         }
 
 
-def write_table(table: CleanTable, folder: Path, about: Mapping[str, object]) -> WrittenTable:
-    """Write `{table}.parquet` and, if a record was kept out, `{table}.quarantine.parquet`."""
+def write_table(
+    table: CleanTable | PartedTable, folder: Path, about: Mapping[str, object]
+) -> WrittenTable:
+    """Write `{table}.parquet` and, if a record was kept out, `{table}.quarantine.parquet`.
+
+    Raises:
+        RowsUnaccounted: rows in are not rows out plus rows quarantined.
+    """
     about = {**about, "table": table.name, "key": list(table.key)}
+    if not isinstance(table, CleanTable):
+        return _write_parts(table, folder, about)
     quarantine = None
     if table.quarantine.height:
         quarantine = write_parquet(
@@ -80,4 +89,33 @@ def write_table(table: CleanTable, folder: Path, about: Mapping[str, object]) ->
         warnings=table.warnings,
         parquet=parquet,
         quarantine=quarantine,
+    )
+
+
+def _write_parts(table: PartedTable, folder: Path, about: Mapping[str, object]) -> WrittenTable:
+    rows = ParquetParts(folder / f"{table.name}.parquet", about)
+    quarantine = ParquetParts(folder / f"{table.name}.quarantine.parquet", about)
+    rows_in, columns = 0, 0
+    for part in table.parts():
+        rows_in, columns = rows_in + part.rows_in, part.frame.width
+        rows.add(part.frame)
+        if part.quarantine.height:
+            quarantine.add(part.quarantine)
+    if rows_in != rows.rows + quarantine.rows:
+        raise RowsUnaccounted(
+            f"{table.name}: {rows_in} rows in, {rows.rows} out and {quarantine.rows} quarantined, "
+            f"from {', '.join(table.members)}"
+        )
+    return WrittenTable(
+        name=table.name,
+        key=table.key,
+        members=table.members,
+        columns=columns,
+        rows_in=rows_in,
+        rows=rows.rows,
+        quarantined=quarantine.rows,
+        widened={},
+        warnings=table.warnings,
+        parquet=rows.close(),
+        quarantine=quarantine.close() if quarantine.rows else None,
     )

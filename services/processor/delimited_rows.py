@@ -1,0 +1,147 @@
+"""Delimited text as rows that keep it as it is, with what is wrong in them written beside it."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from contracts import CollectedFile
+from contracts.drop_table import DropColumn, DroppedFile, DroppedKind, DropTable
+from services.processor.clean_table import Part
+from services.processor.quarantine import Misfit, misfit_frame
+from shared.errors import RowsUnaccounted
+
+_PART_ROWS = 25_000
+# One shape for all rows of a file. PostgreSQL's bigint has 19 digits, not all of which fit.
+_INT = r"^\s*[+-]?[0-9]{1,18}\s*$"
+_DECIMAL = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*$"
+_DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*$"
+_TIMESTAMP = (
+    r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?\s*$"
+)
+
+
+def _looks_like(pattern: str) -> Callable[[pl.Expr], pl.Expr]:
+    return lambda cells: cells.str.contains(pattern)
+
+
+def _is_date(cells: pl.Expr) -> pl.Expr:
+    day = cells.str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
+    return cells.str.contains(_DATE) & day.is_not_null()
+
+
+def _is_timestamp(cells: pl.Expr) -> pl.Expr:
+    plain = cells.str.strip_chars().str.slice(0, 19).str.replace("T", " ", literal=True)
+    moment = plain.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
+    return cells.str.contains(_TIMESTAMP) & moment.is_not_null()
+
+
+_FITS: Mapping[DroppedKind, Callable[[pl.Expr], pl.Expr]] = {
+    "int": _looks_like(_INT),
+    "decimal": _looks_like(_DECIMAL),
+    "date": _is_date,
+    "timestamp": _is_timestamp,
+}
+
+
+def read_parts(
+    file: CollectedFile, dropped: DroppedFile, path: Path, table: DropTable
+) -> Iterator[Part]:
+    """Yield a file's records as text columns in the declared order; memory holds one part.
+
+    Columns after them: `problems` (null where there are none), `filename`, `file_version`,
+    `row_number` (of the record, from 1, header and empty lines not counted), `dropped_at`.
+
+    Raises:
+        RowsUnaccounted: there are not as many records as the collector counted.
+    """
+    done = 0
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        records = (cells for cells in csv.reader(text, delimiter=dropped.delimiter) if cells)
+        order = _order(next(records), table) if dropped.header else table.column_names
+        while chunk := list(islice(records, _PART_ROWS)):
+            numbered = list(enumerate(chunk, done + 1))
+            done += len(chunk)
+            yield _part(numbered, order, file=file, dropped=dropped, table=table)
+    if done != file.rows:
+        raise RowsUnaccounted(f"{file.name}: {done} records, the collector counted {file.rows}")
+
+
+def _order(header: Sequence[str], table: DropTable) -> tuple[str, ...]:
+    declared = {name.casefold(): name for name in table.column_names}
+    return tuple(declared[cell.strip().casefold()] for cell in header)
+
+
+def _part(
+    numbered: Sequence[tuple[int, list[str]]],
+    order: Sequence[str],
+    *,
+    file: CollectedFile,
+    dropped: DroppedFile,
+    table: DropTable,
+) -> Part:
+    fitting = [(number, cells) for number, cells in numbered if len(cells) == len(order)]
+    misfits = [
+        Misfit(
+            file=file.name,
+            row_number=number,
+            idrssd=None,
+            rule="field_count",
+            column=None,
+            reason=f"{len(cells)} cells, {table.name} has {len(order)} columns",
+            record=_written(cells, dropped),
+        )
+        for number, cells in numbered
+        if len(cells) != len(order)
+    ]
+    columns = list(zip(*(cells for _, cells in fitting), strict=True)) or [()] * len(order)
+    text = pl.DataFrame(
+        [pl.Series(name, cells, pl.String) for name, cells in zip(order, columns, strict=True)]
+    )
+    frame = _with_lineage(text, [number for number, _ in fitting], file, dropped, table)
+    return Part(len(numbered), frame, misfit_frame(misfits))
+
+
+def _with_lineage(
+    text: pl.DataFrame,
+    numbers: Sequence[int],
+    file: CollectedFile,
+    dropped: DroppedFile,
+    table: DropTable,
+) -> pl.DataFrame:
+    found = pl.concat_list([_problem(column) for column in table.columns]).list.drop_nulls()
+    moment = pl.lit(dropped.dropped_at, pl.Datetime("us", "UTC"))
+    return text.select(
+        *(_empty_as_null(name) for name in table.column_names),
+        pl.when(found.list.len() > 0).then(found).alias("problems"),
+        pl.lit(file.name).alias("filename"),
+        pl.lit(dropped.version, pl.Int64).alias("file_version"),
+        pl.Series("row_number", numbers, pl.Int64),
+        moment.alias("dropped_at"),
+    )
+
+
+def _empty_as_null(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != "").then(pl.col(name)).alias(name)
+
+
+def _problem(column: DropColumn) -> pl.Expr:
+    """Say what is wrong with a column's cells; null where nothing is."""
+    cells = pl.col(column.name)
+    blank = cells.str.strip_chars() == ""
+    missing = pl.lit(f"{column.name} is blank" if column.required else None, pl.String)
+    fits = _FITS.get(column.kind)
+    if fits is None:
+        return pl.when(blank).then(missing)
+    wrong = pl.lit(f"{column.name} is not of type {column.kind}")
+    return pl.when(blank).then(missing).when(~fits(cells)).then(wrong)
+
+
+def _written(cells: Sequence[str], dropped: DroppedFile) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=dropped.delimiter, lineterminator="").writerow(cells)
+    return text.getvalue()
