@@ -52,9 +52,16 @@ def folders_of(
         dataset = dataset_named(request.dataset)
     except UnknownDataset as error:
         raise InvalidRequest(str(error)) from error
+    if request.max_items is not None and dataset.source.kind != "dynamodb":
+        raise InvalidRequest(f"max_items: {dataset.name} has no scanned tables")
+    if request.save_csv and dataset.format == "star_schema":
+        raise InvalidRequest(f"save_csv: {dataset.name} comes as packets, not as tables")
+    whole = CollectFolder(
+        dataset=dataset.name, max_items=request.max_items, save_csv=request.save_csv
+    )
     current = Period.of(moment.date())
     periods = periods_of(request, dataset, current=current, max_periods=max_periods)
     return [
-        CollectFolder(dataset=dataset.name, period=period, offset=period.offset_from(current))
+        whole.model_copy(update={"period": period, "offset": period.offset_from(current)})
         for period in periods
-    ] or [CollectFolder(dataset=dataset.name)]
+    ] or [whole]

@@ -46,11 +46,15 @@ class CleanTable:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows, all with the same columns; `quarantine` has one row per record kept out."""
+    """Some rows, all with the same columns; `quarantine` has one row per record kept out.
+
+    `json_columns` are texts that hold JSON, and are marked as such in the file.
+    """
 
     rows_in: int
     frame: pl.DataFrame
     quarantine: pl.DataFrame
+    json_columns: frozenset[str] = frozenset()
 
 
 class PartedTable(Protocol):

@@ -34,7 +34,7 @@ def order_load(
         object=S3Object(bucket=bucket, key=key, bytes=parquet.bytes, sha256=parquet.sha256),
         rows=table.rows,
         schema_fingerprint=parquet.fingerprint,
-        content_digest=content_digest(files, parquet.fingerprint),
+        content_digest=content_digest(files, parquet.fingerprint, _builder(dataset, table.name)),
         manifest_key=event.manifest.key,
         as_of=event.collected_at,
     )
@@ -45,11 +45,17 @@ def load_id(run_id: str, table: str, part: str) -> UUID:
     return uuid5(_LOAD_IDS, f"{run_id}/{table}/{part}")
 
 
-def content_digest(files: Iterable[CollectedFile], fingerprint: str) -> str:
+def _builder(dataset: Dataset, table: str) -> str:
+    return next((builder.digest for builder in dataset.items if builder.name == table), "")
+
+
+def content_digest(files: Iterable[CollectedFile], fingerprint: str, rules: str = "") -> str:
     """Digest what decides a table's rows: its source files, the rules, and the column types.
 
-    A folder collected again with the same files gives the same digest, whatever its run.
+    `rules` names those of this table alone. A folder collected again with the same files gives
+    the same digest, whatever its run.
     """
     lines = [f"rules {RULES_VERSION}", f"columns {fingerprint}"]
+    lines += [f"table {rules}"] if rules else []
     lines += sorted(f"{file.sha256} {file.name}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from contracts import Envelope, LoadTable
+from contracts.datasets import dataset_named
 from services.processor.inbound import by_format, open_inbound
 from services.processor.process import process
 from services.processor.process_packets import process_packets
@@ -26,7 +27,7 @@ async def open_processor() -> AsyncIterator[Service]:
     async with open_clients() as clients:
 
         async def send(loads: Sequence[Envelope[LoadTable]]) -> None:
-            messages = [(load, _order(load.payload)) for load in loads]
+            messages = [(_routed(load, settings.env), _order(load.payload)) for load in loads]
             await send_batch(clients.sqs, settings.next_queue_url, messages)
 
         inbox = SqsInbox(clients.sqs, settings.queue_url, settings.dlq_url, "processor")
@@ -43,6 +44,15 @@ async def open_processor() -> AsyncIterator[Service]:
             retry=settings.retry,
         )
         yield Service(consumer, inbox, settings)
+
+
+def _routed(load: Envelope[LoadTable], env: str) -> Envelope[LoadTable]:
+    """Name the dataset's own database, if it has one: only here is it known which of them."""
+    database = dataset_named(load.payload.dataset).database_in(env)
+    if database is None:
+        return load
+    payload = load.payload.model_copy(update={"database": database})
+    return load.model_copy(update={"payload": payload})
 
 
 def _now() -> datetime:

@@ -66,12 +66,17 @@ class ParquetParts:
         self._about = about
         self._writer: pq.ParquetWriter | None = None
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Append the rows of a frame."""
+    def add(self, frame: pl.DataFrame, json_columns: frozenset[str] = frozenset()) -> None:
+        """Append the rows of a frame; `json_columns` are texts that hold JSON."""
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._writer is None:
             schema = pa.schema(
-                [_plain(field, None) for field in table.schema],
+                [
+                    _plain(field, None).with_type(pa.json_())
+                    if field.name in json_columns
+                    else _plain(field, None)
+                    for field in table.schema
+                ],
                 metadata={"quarry": json.dumps(self._about, sort_keys=True)},
             )
             self._writer = pq.ParquetWriter(

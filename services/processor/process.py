@@ -16,8 +16,10 @@ from contracts.datasets import UnknownDataset, dataset_named
 from services.processor.cdr_folder import open_call_reports
 from services.processor.clean_table import CleanTable, OpenFolder, Opening, PartedTable
 from services.processor.column_types import KnownTypes, merge
+from services.processor.csv_copy import write_csv
 from services.processor.delimited_folder import open_delimited
 from services.processor.download import FetchedFile, ReadableLake, fetch_folder
+from services.processor.item_folder import open_items
 from services.processor.load_order import order_load
 from services.processor.type_registry import (
     VersionedStore,
@@ -43,6 +45,7 @@ Result = TypeVar("Result")
 FORMATS: Mapping[str, OpenFormat] = {
     "cdr_bulk": open_call_reports,
     "delimited_text": open_delimited,
+    "dynamodb_items": open_items,
 }
 
 
@@ -184,6 +187,10 @@ class _Work:
         if table.quarantine:
             key = f"{self.prefix}_quarantine/{table.name}.parquet"
             await self.lake.upload(table.quarantine.path, key)
+        if self.envelope.payload.save_csv:
+            path = self.scratch / f"{table.name}.csv"
+            await self.in_thread(write_csv, table.parquet.path, path)
+            await self.lake.upload(path, f"{self.prefix}{table.name}.csv")
         load = self.order(table)
         origin = self.envelope
         await self.send(

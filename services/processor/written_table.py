@@ -13,6 +13,7 @@ _QUARANTINE_DESCRIPTIONS = {
     "file": "File the record came from",
     "row_number": "Place among the data records of the file, from 1",
     "idrssd": "Bank, where the record tells",
+    "key": "Primary key of the record",
     "rule": "Which rule the record breaks",
     "column": "First column that does not fit, for rules about one column",
     "reason": "What is wrong, in words",
@@ -98,7 +99,7 @@ def _write_parts(table: PartedTable, folder: Path, about: Mapping[str, object]) 
     rows_in, columns = 0, 0
     for part in table.parts():
         rows_in, columns = rows_in + part.rows_in, part.frame.width
-        rows.add(part.frame)
+        rows.add(part.frame, part.json_columns)
         if part.quarantine.height:
             quarantine.add(part.quarantine)
     if rows_in != rows.rows + quarantine.rows:
