@@ -71,8 +71,8 @@ def accepted_for_task(env: Environment) -> dict[Finding, str]:
 
 
 def _collector_resources(names: Names) -> Iterator[tuple[str, str]]:
-    yield names.lake_arn("raw/*"), _LAKE_FOLDER
-    yield names.lake_arn("packets/*"), _LAKE_FOLDER
+    for folder in ("raw", "packets", "drops", "inbox", "accepted", "rejected"):
+        yield names.lake_arn(f"{folder}/*"), _LAKE_FOLDER
     yield names.arn("secretsmanager", f"secret:{names.prefix}/source/*"), _SOURCES
     yield names.arn("ssm", f"parameter/quarry/{names.env}/*/packet/*"), _PACKETS
 
@@ -92,6 +92,7 @@ def _wildcards(names: Names) -> Iterator[tuple[str, str, str, str]]:
         yield stack, path, "IAM5[Resource::*]", _NO_RESOURCE
     for stack, folder in (
         ("processor", "raw"),
+        ("processor", "accepted"),
         ("processor", "packets"),
         ("processor", "clean"),
         ("processor", "registry"),

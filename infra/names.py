@@ -13,6 +13,8 @@ LOCAL_REGION = "us-east-1"
 
 FOLDER_COMPLETE_SOURCE = "quarry.collector"
 FOLDER_COMPLETE_TYPE = "FolderComplete"
+# Where files are dropped in the lake.
+INBOX = "inbox"
 
 _FIFO: frozenset[Service] = frozenset({"loader"})
 _NEXT: dict[Service, Service] = {"generator": "collector", "processor": "loader"}
@@ -85,6 +87,10 @@ class Names:
     def folder_complete_rule_dlq(self) -> str:
         """Events the rule could not deliver; a standard queue, as EventBridge demands."""
         return f"{self.folder_complete_rule}-dlq"
+
+    def dropped_rule(self, dataset: str) -> str:
+        """Return the rule that asks for a dataset when a file was dropped."""
+        return f"{self.prefix}-dropped-{dataset}"
 
     @property
     def database_secret(self) -> str:

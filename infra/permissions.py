@@ -51,6 +51,11 @@ def write_lake(names: Names, *folders: str) -> list[iam.PolicyStatement]:
     return [allow(["s3:AbortMultipartUpload", "s3:PutObject"], keys)]
 
 
+def empty_lake(names: Names, folder: str) -> iam.PolicyStatement:
+    """Return the right to delete objects under `folder/`."""
+    return allow(["s3:DeleteObject"], [names.lake_arn(f"{folder}/*")])
+
+
 def publish(names: Names) -> iam.PolicyStatement:
     """Return the right to put events on the one bus."""
     return allow(["events:PutEvents"], [names.arn("events", f"event-bus/{names.bus}")])

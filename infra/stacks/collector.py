@@ -3,9 +3,9 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.collector_task import add_task
-from infra.names import Names
+from infra.names import INBOX, Names
 from infra.parts import QueuedService
-from infra.permissions import allow, publish, read_lake, write_lake
+from infra.permissions import allow, empty_lake, publish, read_lake, write_lake
 from infra.settings import Settings
 
 
@@ -23,8 +23,9 @@ class CollectorStack(Stack):
             settings=settings,
             # It reads back its own manifest: a folder that is complete is not fetched again.
             statements=[
-                *read_lake(names, "raw", "packets"),
-                *write_lake(names, "raw", "packets"),
+                *read_lake(names, "raw", "packets", "drops", INBOX),
+                *write_lake(names, "raw", "packets", "drops", "accepted", "rejected"),
+                empty_lake(names, INBOX),
                 publish(names),
                 _take_turns(names),
                 *_source_databases(names),

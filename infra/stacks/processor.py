@@ -26,7 +26,7 @@ class ProcessorStack(Stack):
             # The registry holds what all processors agree on, packets say where rows lie, and a
             # repeated message reads what the first one wrote to clean.
             statements=[
-                *read_lake(names, "raw", "packets", "registry", "clean"),
+                *read_lake(names, "raw", "accepted", "packets", "registry", "clean"),
                 *write_lake(names, "clean", "registry"),
             ],
         )

@@ -46,7 +46,7 @@ class SharedStack(Stack):
             add_dashboard(self, names)
 
     def _lake(self, names: Names, settings: Settings, removal: RemovalPolicy) -> None:
-        s3.Bucket(
+        lake = s3.Bucket(
             self,
             "Lake",
             bucket_name=names.bucket,
@@ -66,15 +66,18 @@ class SharedStack(Stack):
                         else None
                     ),
                 ),
-                s3.LifecycleRule(
-                    id="raw-is-kept-cheaply",
-                    prefix="raw/",
-                    transitions=[
-                        s3.Transition(
-                            storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
-                            transition_after=Duration.days(settings.raw_archive_after_days),
-                        )
-                    ],
+                *(
+                    s3.LifecycleRule(
+                        id=f"{folder}-is-kept-cheaply",
+                        prefix=f"{folder}/",
+                        transitions=[
+                            s3.Transition(
+                                storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+                                transition_after=Duration.days(settings.raw_archive_after_days),
+                            )
+                        ],
+                    )
+                    for folder in ("raw", "accepted")
                 ),
                 s3.LifecycleRule(
                     id="clean-can-be-made-again",
@@ -82,6 +85,16 @@ class SharedStack(Stack):
                     expiration=Duration.days(settings.clean_expires_after_days),
                 ),
             ],
+        )
+
+        bucket = lake.node.default_child
+        if not isinstance(bucket, s3.CfnBucket):
+            raise TypeError("the lake is not made of an AWS::S3::Bucket")
+        # CDK's own option would bring a function that sets this afterwards.
+        bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
         )
 
     def _bus(self, names: Names, settings: Settings) -> None:

@@ -15,13 +15,14 @@ from services.processor.quarantine import Misfit, misfit_frame
 from shared.errors import RowsUnaccounted
 
 _PART_ROWS = 25_000
-# One shape for all rows of a file. PostgreSQL's bigint has 19 digits, not all of which fit.
+# What passes here is cast without fail by PostgreSQL. Its bigint has 19 digits, of which not all fit.
 _INT = r"^\s*[+-]?[0-9]{1,18}\s*$"
 _DECIMAL = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*$"
-_DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*$"
+_DATE = r"^\s*[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}\s*$"
+# PostgreSQL knows no zone farther than this from UTC.
 _TIMESTAMP = (
-    r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})?\s*$"
+    r"^\s*[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-](0[0-9]|1[0-5]):?[0-5][0-9])?\s*$"
 )
 
 

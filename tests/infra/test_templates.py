@@ -104,6 +104,36 @@ def test_the_rule_hands_the_envelope_to_the_processor_and_keeps_what_it_cannot_d
     assert "FifoQueue" not in undelivered.properties
 
 
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_a_file_dropped_in_the_inbox_asks_the_generator_for_its_dataset(
+    env: Environment, committed: Committed
+) -> None:
+    names = Names(env)
+    (lake,) = committed[env][names.stack("shared")].resources("AWS::S3::Bucket")
+    assert lake.properties["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+
+    template = committed[env][names.stack("generator")]
+    rules = {rule.properties["Name"]: rule for rule in template.resources("AWS::Events::Rule")}
+    rule = rules[f"quarry-{env}-dropped-hires"]
+    detail = rule.properties["EventPattern"]["detail"]
+    (target,) = rule.properties["Targets"]
+    undelivered = template.named(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0])
+
+    # S3 puts its events on the default bus and no other.
+    assert "EventBusName" not in rule.properties
+    assert rule.properties["EventPattern"]["source"] == ["aws.s3"]
+    assert rule.properties["EventPattern"]["detail-type"] == ["Object Created"]
+    assert [template.text(name) for name in detail["bucket"]["name"]] == [
+        template.text(name) for name in [lake.properties["BucketName"]]
+    ]
+    assert detail["object"] == {"key": [{"prefix": "inbox/"}]}
+    assert template.text(target["Arn"]).endswith(f":quarry-{env}-generator")
+    assert json.loads(target["Input"]) == {"dataset": "hires"}
+    assert undelivered.properties["QueueName"] == f"quarry-{env}-generator-dlq"
+
+
 def test_the_local_environment_has_no_function_network_or_database(committed: Committed) -> None:
     types = {
         resource.type
