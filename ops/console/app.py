@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+import aioboto3
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
@@ -13,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from infra.names import Environment
 from ops.access import Access, open_access
 from ops.console import dead_letters, live, rows
+from ops.console.cloudwatch import CloudWatch
 from ops.console.guard import Guard, csrf_value
 from ops.console.page import Page
 from ops.console.pulse import Pulse
@@ -20,6 +23,8 @@ from ops.console.work import Work
 from ops.dlq.workbench import Workbench, open_workbench
 
 _HERE = Path(__file__).parent
+# On AWS metrics are by the minute, and each reading costs.
+_CLOUDWATCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,17 @@ def build_console(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_access(env) as access:
+        async with (
+            open_access(env) as access,
+            aioboto3.Session().client("cloudwatch") as metrics,
+        ):
+            every = timedelta(seconds=every_seconds if env == "local" else _CLOUDWATCH_SECONDS)
+            cloudwatch = CloudWatch(metrics, access.names, every=every)
             with open_workbench(access, folder) as bench:
                 console = Console(
                     access=access,
                     bench=bench,
-                    pulse=Pulse(access, bench.queues, every_seconds),
+                    pulse=Pulse(access, bench.queues, cloudwatch, every_seconds),
                     work=Work(),
                     page=Page(_HERE / "templates", env=env, csrf=csrf_value(token), write=write),
                 )

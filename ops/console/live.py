@@ -13,6 +13,7 @@ from ops.console.heat import heat_maps
 from ops.console.picture import stations
 from ops.console.pulse import Moment
 from ops.runs import runs_of
+from shared.metrics import SHOWN
 
 if TYPE_CHECKING:
     from ops.console.app import Console
@@ -67,7 +68,11 @@ def _fragments(console: "Console", moment: Moment) -> dict[str, str]:
     today = Period.of(moment.at.date())
     page = console.page
     return {
-        "path": page.text("path.html", stations=stations(moment.depths, steps, moment.at)),
+        "path": page.text(
+            "path.html",
+            stations=stations(moment.depths, steps, moment.reading, moment.at),
+            metrics=SHOWN,
+        ),
         "heat": page.text("heat.html", maps=heat_maps(steps, today)),
         "runs": page.text("run_list.html", runs=moment.runs[:_RUNS_ON_FRONT]),
         "rows": page.text("growth.html", growths=moment.growths),

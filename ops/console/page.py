@@ -10,6 +10,8 @@ from starlette.responses import HTMLResponse
 from ops.console.drawing import highlighted
 
 _NONE = "\N{EN DASH}"
+_LARGE = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+_SMALL = 10_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -26,7 +28,12 @@ class Page:
         )
         self._jinja.globals.update(env=env, csrf=csrf, write=write)
         self._jinja.filters.update(
-            ago=ago, seconds=seconds, moment=moment, highlighted=highlighted, number=number
+            ago=ago,
+            seconds=seconds,
+            moment=moment,
+            highlighted=highlighted,
+            number=number,
+            gauge=gauge,
         )
 
     def text(self, template: str, **values: Any) -> str:
@@ -62,3 +69,16 @@ def moment(at: datetime | None) -> str:
 def number(value: float | None) -> str:
     """Write a count with thin spaces between thousands."""
     return _NONE if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def gauge(value: float | None, name: str) -> str:
+    """Write a metric's value in little room, with its unit: 12, 1.3 s, 46 MB, 2.1 M."""
+    if value is None:
+        return _NONE
+    if name.endswith("Seconds"):
+        return seconds(value)
+    sign = "B" if name == "Bytes" else ""
+    if value >= _SMALL:
+        unit, size = next(one for one in _LARGE if value >= one[1])
+        return f"{value / size:.3g}\N{NARROW NO-BREAK SPACE}{unit}{sign}"
+    return f"{value:.0f} {sign}".rstrip()

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import datetime
 
 from contracts import StepRecord
 from infra.names import SERVICES, Service
+from ops.console.cloudwatch import Reading
+from ops.console.gauges import Gauges, from_run_log
 
-_WINDOW = timedelta(minutes=5)
 _AFTER: dict[str, Service] = {
     "generator": "collector",
     "collector": "processor",
@@ -29,16 +29,15 @@ class Depths:
 class Station:
     """One service as the picture shows it.
 
-    `oldest` is since when the oldest message of the queue has waited, as far as the run log tells;
-    `per_minute` and `seconds` (the median) are of the last five minutes.
+    `oldest` is since when the oldest message has been in the queue: as CloudWatch has it, or since
+    the step that sent it.
     """
 
     service: Service
     depths: Depths
     working: int
     oldest: datetime | None
-    per_minute: float
-    seconds: float | None
+    gauges: Gauges
     last_error: StepRecord | None
 
     @property
@@ -50,19 +49,16 @@ class Station:
 
 
 def stations(
-    depths: Mapping[Service, Depths], steps: Sequence[StepRecord], now: datetime
+    depths: Mapping[Service, Depths], steps: Sequence[StepRecord], reading: Reading, now: datetime
 ) -> list[Station]:
     """Return the four services in the order of the path."""
-    waiting = _waiting_since(steps)
+    waiting = _waiting_since(steps) | dict(reading.oldest)
+    gauges = from_run_log(steps, now) | dict(reading.gauges)
     found = []
     for service in SERVICES:
         own = [step for step in steps if step.stage == service]
-        recent = [
-            step
-            for step in own
-            if step.status == "done" and step.finished_at and now - step.finished_at < _WINDOW
-        ]
         errors = [step for step in own if step.reason]
+        there = depths[service].waiting or depths[service].in_flight
         found.append(
             Station(
                 service=service,
@@ -70,9 +66,8 @@ def stations(
                 working=min(
                     depths[service].in_flight, sum(step.status == "started" for step in own)
                 ),
-                oldest=waiting.get(service) if depths[service].waiting else None,
-                per_minute=len(recent) / (_WINDOW / timedelta(minutes=1)),
-                seconds=median(step.seconds or 0 for step in recent) if recent else None,
+                oldest=waiting.get(service) if there else None,
+                gauges=gauges[service],
                 last_error=max(errors, key=lambda step: step.started_at, default=None),
             )
         )

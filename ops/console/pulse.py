@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from contracts import StepRecord
 from infra.names import SERVICES, Service
 from ops.access import Access
+from ops.console.cloudwatch import CloudWatch, Reading
 from ops.console.drawing import Growth
 from ops.console.picture import Depths
 from ops.dlq.queues import DeadLetterQueues
@@ -26,6 +27,7 @@ class Moment:
     depths: dict[Service, Depths]
     steps: tuple[StepRecord, ...]
     growths: tuple[Growth, ...]
+    reading: Reading
 
     @property
     def runs(self) -> list[Run]:
@@ -39,6 +41,7 @@ class Pulse:
 
     access: Access
     queues: DeadLetterQueues
+    cloudwatch: CloudWatch
     every_seconds: float = 1.0
     _latest: Moment | None = None
     _listeners: set[asyncio.Queue[Moment]] = field(default_factory=set)
@@ -84,12 +87,14 @@ class Pulse:
         async with asyncio.TaskGroup() as group:
             steps = group.create_task(read_steps(self.access.clients.dynamodb, table))
             growths = group.create_task(self._growths())
+            reading = group.create_task(self.cloudwatch.read())
             depths = {service: group.create_task(self._depths(service)) for service in SERVICES}
         return Moment(
             at=datetime.now(UTC),
             depths={service: task.result() for service, task in depths.items()},
             steps=tuple(steps.result()),
             growths=tuple(growths.result()),
+            reading=reading.result(),
         )
 
     async def _depths(self, service: Service) -> Depths:

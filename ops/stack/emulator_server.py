@@ -3,12 +3,15 @@
 The vendor saves its state at an orderly end only. Here, what a client was told has happened is on
 disk before the answer leaves: queues are saved with every send and delete, table writes go to a
 journal, and the rest is saved a moment after it changed. (Objects are files anyway.)
+
+It also answers the one metric of SQS that no queue attribute gives, the age of the oldest message.
 """
 
 import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +37,7 @@ _FREQUENT_READS = frozenset(
     {"AmazonSQS.ReceiveMessage", "AmazonSQS.GetQueueAttributes", "AmazonSQS.GetQueueUrl"}
     | {"DynamoDB_20120810.Query", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.Scan"}
 )
+_METRICS_ASKED = b"Action=GetMetricData"
 # Answers that wait for a save share it when they come this close together.
 _TOGETHER_SECONDS = 0.003
 _SETTLED_SECONDS = 0.5
@@ -57,12 +61,18 @@ class DurableEmulator:
             # The vendor has saved everything: what the journal holds is in there.
             self._journal_path.unlink(missing_ok=True)
             return
-        target = _target(scope)
+        target = _header(scope, b"x-amz-target")
         if target in _TABLE_CHANGES:
             body, receive = await _read_body(receive)
             send = self._journal_before(send, target, body)
         elif target in _QUEUE_CHANGES:
             send = self._save_queues_before(send)
+        elif not target and "form-urlencoded" in _header(scope, b"content-type"):
+            body, receive = await _read_body(receive)
+            if _METRICS_ASKED in body:
+                _tell_ages()
+            else:
+                self._save_everything_soon()
         elif target not in _FREQUENT_READS and scope.get("method") == "POST":
             self._save_everything_soon()
         await self._vendor.app(scope, receive, send)
@@ -152,9 +162,22 @@ class DurableEmulator:
         await self._vendor.app(scope, _replay_body(body), discard)
 
 
-def _target(scope: Scope) -> str:
+def _tell_ages() -> None:
+    """Give CloudWatch each queue's `ApproximateAgeOfOldestMessage`, in place of the last one."""
+    queues = import_module("ministack.services.sqs")._queues  # noqa: SLF001  # pinned version, no public way
+    metrics = import_module("ministack.services.cloudwatch")._metrics  # noqa: SLF001  # the same
+    now = time.time()
+    for (account, region, _), queue in list(queues.all_items()):
+        age = now - min((message["sent_at"] for message in queue["messages"]), default=now)
+        key = ("AWS/SQS", "ApproximateAgeOfOldestMessage", f"QueueName={queue['name']}")
+        point = {"Timestamp": now, "Unit": "Seconds", "Value": age}
+        point["Dimensions"] = {"QueueName": queue["name"]}
+        metrics.set_scoped(account, region, key, [point])
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
     for name, value in scope.get("headers", ()):
-        if name.lower() == b"x-amz-target":
+        if name.lower() == wanted:
             text: str = value.decode()
             return text
     return ""

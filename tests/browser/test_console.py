@@ -20,10 +20,12 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from contracts import Period, StepRecord
+from infra.names import SERVICES
 from ops.stack.services import aws_variables
 from services.loader import ledger
 from services.loader.exactly_once import load_parquet
 from shared.aws import open_clients
+from shared.metrics import SHOWN
 from shared.run_log import DynamoRunLog
 from tests.console_page import (
     Console,
@@ -193,6 +195,27 @@ def test_what_happens_is_on_the_page_within_two_seconds(
     )
     assert monotonic() - began < 2
     queues.drain("collector")
+
+
+def test_every_queue_tells_how_old_its_oldest_message_is(console: Console, queues: Queues) -> None:
+    for service in SERVICES:
+        name = NAMES.queue(service)
+        order = {"MessageGroupId": "g", "MessageDeduplicationId": "d"} if ".fifo" in name else {}
+        queues.sqs.send_message(QueueUrl=queues.url(name), MessageBody="{}", **order)
+    console.open("/")
+
+    for station in range(1, 5):
+        age = f".station:nth-child({station}) .queue div:nth-child(3) dd"
+        console.wait_for(age, " s")
+    for service in SERVICES:
+        queues.drain(service)
+
+
+def test_what_a_service_did_has_the_names_that_cloudwatch_has(console: Console) -> None:
+    console.open("/")
+
+    assert console.texts(".station:first-child .gauges dt") == list(SHOWN)
+    assert console.texts(".station:last-child .gauges dd")[:2] == ["1", "4.0 s"]
 
 
 def test_an_update_moves_nothing_and_keeps_the_focus(console: Console, queues: Queues) -> None:

@@ -1,19 +1,28 @@
 """What the console's pages are made of, without a page."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import Period
-from infra.names import Service
+from infra.names import Names, Service
+from ops.console.cloudwatch import CloudWatch, Reading
 from ops.console.drawing import WIDTH, Growth, highlighted, timeline
+from ops.console.gauges import Gauges
 from ops.console.heat import Cell, heat_maps
-from ops.console.page import ago, number, seconds
+from ops.console.page import ago, gauge, number, seconds
 from ops.console.picture import Depths, Station, stations
+from shared.metrics import SHOWN
 from tests.unit.test_runs import AT, step
 
+TEMPLATES = Path(__file__).parents[2] / "infra" / "templates"
 TODAY = Period(2014, 2)
 IDLE = Depths(0, 0, 0)
 
@@ -68,13 +77,19 @@ def test_a_quarter_loaded_with_other_content_is_restated_and_with_the_same_is_no
     assert cell("2013Q1", *quarter("a", 0), *same).state == "loaded"
 
 
-def station(service: Service, depths: Depths, *steps: object, minute: int = 5) -> Station:
+def station(
+    service: Service,
+    depths: Depths,
+    *steps: object,
+    minute: int = 5,
+    reading: Reading = Reading(),  # noqa: B008  # frozen
+) -> Station:
     every: dict[Service, Depths] = dict.fromkeys(
         ("generator", "collector", "processor", "loader"), IDLE
     )
     every[service] = depths
     now = AT + timedelta(minutes=minute)
-    found = stations(every, steps, now)  # type: ignore[arg-type]  # steps of this module
+    found = stations(every, steps, reading, now)  # type: ignore[arg-type]  # steps of this module
     return next(one for one in found if one.service == service)
 
 
@@ -89,13 +104,93 @@ def test_the_oldest_message_waits_since_the_step_that_sent_it() -> None:
     assert station("collector", IDLE, generator, begun).oldest is None
 
 
-def test_throughput_and_latency_are_of_the_last_five_minutes() -> None:
-    steps = [step(str(minute), "collector", minute) for minute in (0, 3, 4)]
+def test_a_message_that_cloudwatch_sees_is_as_old_as_it_says() -> None:
+    since = AT + timedelta(minutes=1)
+    reading = Reading(oldest={"generator": since})
 
-    found = station("collector", IDLE, *steps, minute=6)
+    assert station("generator", Depths(1, 0, 0), reading=reading).oldest == since
+    assert station("generator", Depths(0, 1, 0), reading=reading).oldest == since
+    assert station("generator", IDLE, reading=reading).oldest is None
 
-    assert found.per_minute == pytest.approx(0.4)
-    assert found.seconds == 30
+
+def test_the_run_log_gives_the_metrics_of_the_last_five_minutes() -> None:
+    steps = [
+        step(str(minute), "collector", minute, sent_at=AT, counts={"rows": 10 * minute})
+        for minute in (0, 3, 4)
+    ]
+
+    found = station("collector", IDLE, *steps, minute=6).gauges
+
+    assert found.source == "run log"
+    assert found.values == {"Done": 2, "Seconds": 30, "AgeSeconds": 240, "Rows": 70}
+
+
+def test_what_cloudwatch_knows_of_a_service_is_shown_in_place_of_the_run_log() -> None:
+    reading = Reading({"collector": Gauges({"Done": 7}, "CloudWatch")})
+
+    assert station("collector", IDLE, step("r", "collector", 4), reading=reading).gauges.values == {
+        "Done": 7
+    }
+    assert station("loader", IDLE, step("r", "loader", 4), reading=reading).gauges.values == {
+        "Done": 1,
+        "Seconds": 30,
+    }
+
+
+class Metrics:
+    """CloudWatch with these values a minute for every service, newest first."""
+
+    def __init__(self, **values: list[float]) -> None:
+        self.values = values
+        self.asked = 0
+
+    async def get_metric_data(self, **request: Any) -> dict[str, Any]:
+        self.asked += 1
+        results = []
+        for query in request["MetricDataQueries"]:
+            name = query["MetricStat"]["Metric"]["MetricName"]
+            values = self.values.get(name, [])
+            minutes = [request["EndTime"] - timedelta(minutes=2 + at) for at in range(len(values))]
+            results.append({"Id": query["Id"], "Timestamps": minutes, "Values": values})
+        return {"MetricDataResults": results}
+
+
+async def test_cloudwatch_is_summed_up_as_the_dashboard_does_and_not_asked_too_often() -> None:
+    metrics = Metrics(
+        Done=[1, 4], Seconds=[3, 5, 40], AgeSeconds=[9, 90], ApproximateAgeOfOldestMessage=[30, 0]
+    )
+    cloudwatch = CloudWatch(metrics, Names("prod"), every=timedelta(minutes=1))
+
+    reading = await cloudwatch.read()
+
+    assert reading.gauges["loader"].values == {"Done": 5, "Seconds": 5, "AgeSeconds": 90}
+    age = datetime.now(UTC) - reading.oldest["generator"]
+    assert timedelta(seconds=29) < age < timedelta(minutes=2)
+    assert await cloudwatch.read() is reading
+    assert metrics.asked == 1
+
+
+async def test_where_cloudwatch_does_not_answer_nothing_is_known() -> None:
+    class Refusing:
+        async def get_metric_data(self, **request: Any) -> None:
+            raise EndpointConnectionError(endpoint_url=str(len(request)))
+
+    reading = await CloudWatch(Refusing(), Names("prod"), every=timedelta(0)).read()
+
+    assert reading == Reading()
+
+
+def test_the_dashboard_shows_no_metric_that_the_console_does_not() -> None:
+    template = json.loads((TEMPLATES / "prod" / "Quarry-Shared-prod.template.json").read_text())
+    (dashboard,) = (
+        one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Dashboard"
+    )
+    text = json.dumps(dashboard["Properties"]["DashboardBody"]).replace('\\"', '"')
+    named = set(re.findall(r'"Quarry/prod","(\w+)"', text))
+    statistics = dict(re.findall(r'"Quarry/prod","(\w+)","service","\w+",\{"stat":"(\w+)"', text))
+
+    assert set(statistics) == named >= {"Done", "Seconds", "AgeSeconds"}
+    assert statistics == {name: SHOWN[name] for name in statistics}
 
 
 def test_the_last_error_is_the_newest_reason() -> None:
@@ -170,3 +265,20 @@ def test_lengths_of_time_are_said_in_one_unit(length: float, said: str) -> None:
 
 def test_numbers_are_grouped() -> None:
     assert number(377140) == "377\N{NARROW NO-BREAK SPACE}140"
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "said"),
+    [
+        (None, "Rows", "\N{EN DASH}"),
+        (7, "Done", "7"),
+        (9_999, "Rows", "9999"),
+        (12_345, "Rows", "12.3\N{NARROW NO-BREAK SPACE}k"),
+        (46_000_000, "Bytes", "46\N{NARROW NO-BREAK SPACE}MB"),
+        (0, "Bytes", "0 B"),
+        (1.26, "Seconds", "1.3 s"),
+        (240, "AgeSeconds", "4 min"),
+    ],
+)
+def test_a_metric_is_said_in_little_room(value: float | None, name: str, said: str) -> None:
+    assert gauge(value, name) == said
