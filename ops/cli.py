@@ -19,6 +19,7 @@ COMMANDS = {
     "down": "ops.commands.up:down",
     "status": "ops.commands.status:status",
     "send": "ops.commands.send:send",
+    "drop": "ops.commands.drop:drop",
     "sql": "ops.commands.sql:sql",
     "tables": "ops.commands.sql:tables",
     "env": "ops.commands.up:env",

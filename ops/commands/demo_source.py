@@ -1,13 +1,18 @@
 """`quarry demo-source`: something to pull besides call reports, on the local stack."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ops.commands.drop import tell
+from ops.drop import drop
 from ops.screen import out
+from ops.sources import hires as hires_source
 from ops.sources import totesys as totesys_source
-from ops.target import find_database
+from ops.target import find_database, find_target
 
 app = typer.Typer(no_args_is_help=True, help="Bring up a demo source on the local stack.")
 
@@ -34,3 +39,24 @@ def totesys(
         changed = asyncio.run(totesys_source.change(url, change))
         out.print(f"changed {changed} sales orders")
     out.print("pull it with: quarry send --dataset totesys --wait", highlight=False)
+
+
+@app.command()
+def hires(
+    variant: Annotated[
+        hires_source.Variant,
+        typer.Option(help="Commas, commas after a byte-order mark, or semicolons and CR LF."),
+    ] = "comma",
+) -> None:
+    """Drop hired employees, departments and jobs in the inbox, in one of three spellings."""
+    target = find_target("local")
+    published = hires_source.are_published()
+    with tempfile.TemporaryDirectory(prefix="quarry-hires-") as folder:
+        files = (
+            hires_source.published_files(variant)
+            if published
+            else hires_source.make_up(Path(folder), variant)
+        )
+        dropped = asyncio.run(drop(target, files))
+    out.print(f"hires: {'the published' if published else 'made-up'} files, variant {variant}")
+    tell(dropped)
