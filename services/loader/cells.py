@@ -46,6 +46,8 @@ def fitted(values: pa.Array, target: str, *, column: str, first_row: int) -> pa.
 def _fitted(values: pa.Array, target: str) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if isinstance(values.type, pa.JsonType):
+        return values.storage.cast(pa.large_string())
     if target == "jsonb":
         return _as_json(values)
     if pa.types.is_timestamp(values.type) or pa.types.is_time64(values.type):
@@ -54,7 +56,7 @@ def _fitted(values: pa.Array, target: str) -> pa.Array:
         _check_years(values)
     wanted = arrow_type(target)
     if wanted is None:
-        return _as_decimal(values)
+        return _as_decimals(values) if target.endswith("[]") else _as_decimal(values)
     if values.type == wanted or (pa.types.is_string(values.type) and target == "text"):
         return values
     return values.cast(wanted)
@@ -66,6 +68,13 @@ def _as_decimal(values: pa.Array) -> pa.Array:
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int64())
     return values.cast(pa.decimal128(20, 0))
+
+
+def _as_decimals(values: pa.Array) -> pa.Array:
+    inner = values.type.value_type
+    if pa.types.is_decimal(inner):
+        return values.cast(pa.large_list(pa.decimal128(inner.precision, inner.scale)))
+    return values.cast(pa.large_list(pa.decimal128(20, 0)))
 
 
 def _whole_microseconds(values: pa.Array) -> pa.Array:

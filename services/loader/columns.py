@@ -59,7 +59,7 @@ def postgres_type(arrow: pa.DataType) -> str:
         return _numeric_for(arrow)
     if pa.types.is_timestamp(arrow):
         return f"timestamp {'with' if arrow.tz else 'without'} time zone"
-    if pa.types.is_struct(arrow) or pa.types.is_map(arrow):
+    if pa.types.is_struct(arrow) or pa.types.is_map(arrow) or isinstance(arrow, pa.JsonType):
         return "jsonb"
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
         inner = postgres_type(arrow.value_type)

@@ -3,7 +3,7 @@
 import json
 import ssl
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from services.loader.postgres import Access, ReadAccess
 from shared.aws import aws_errors
@@ -26,6 +26,17 @@ def fixed(url: str) -> ReadAccess:
 
     async def read() -> Access:
         return Access(url)
+
+    return read
+
+
+def in_database(read_access: ReadAccess, name: str) -> ReadAccess:
+    """Return the same access to another database of the server."""
+
+    async def read() -> Access:
+        access = await read_access()
+        address = urlsplit(access.url)._replace(path=f"/{quote(name, safe='')}")
+        return Access(urlunsplit(address), access.tls)
 
     return read
 

@@ -3,18 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 
 import aioboto3
 
 from contracts import Envelope, LoadComplete, LoadTable
-from services.loader import credentials, ledger
+from services.loader import credentials
+from services.loader.databases import Databases
 from services.loader.load import load
-from services.loader.postgres import Database, ReadAccess
+from services.loader.postgres import ReadAccess
 from services.loader.settings import LoaderSettings
 from services.loader.table_lock import Limits
 from shared.aws import open_clients
-from shared.consumer import Consumer, only
+from shared.consumer import Consumer, Done, only
 from shared.errors import InvalidRequest
 from shared.inbox import SqsInbox
 from shared.lake import Lake
@@ -31,16 +31,31 @@ async def open_loader() -> AsyncIterator[Service]:
         clients = await stack.enter_async_context(open_clients())
         access = await _access(settings, stack)
         # One more than lanes, for the note about a failed attempt.
-        opening = Database.open(
-            access, connections=settings.lanes + 1, keep=settings.keep_connections
+        opening = Databases.open(
+            access,
+            connections=settings.lanes + 1,
+            keep=settings.keep_connections,
+            may_create=settings.may_migrate,
         )
-        database = await stack.enter_async_context(opening)
-        if settings.may_migrate:
-            async with database.connection() as connection:
-                await ledger.prepare(connection)
+        databases = await stack.enter_async_context(opening)
+        await databases.named(None)
 
         async def announce(event: Envelope[LoadComplete]) -> None:
             await publish(clients.events, settings.bus, "quarry.loader", event)
+
+        lake = Lake(clients.s3, settings.bucket)
+        limits = Limits(
+            lock_seconds=settings.lock_seconds,
+            statement_seconds=settings.load_seconds,
+            idle_seconds=settings.idle_seconds,
+            may_migrate=settings.may_migrate,
+        )
+
+        async def handle(envelope: Envelope[LoadTable]) -> Done:
+            database = await databases.named(envelope.payload.database)
+            return await load(
+                envelope, lake=lake, database=database, limits=limits, now=_now, publish=announce
+            )
 
         inbox = SqsInbox(clients.sqs, settings.queue_url, settings.dlq_url, "loader")
         consumer = Consumer(
@@ -48,19 +63,7 @@ async def open_loader() -> AsyncIterator[Service]:
             inbox=inbox,
             run_log=DynamoRunLog(clients.dynamodb, settings.runs_table),
             open_message=only(LoadTable),
-            handle=partial(
-                load,
-                lake=Lake(clients.s3, settings.bucket),
-                database=database,
-                limits=Limits(
-                    lock_seconds=settings.lock_seconds,
-                    statement_seconds=settings.load_seconds,
-                    idle_seconds=settings.idle_seconds,
-                    may_migrate=settings.may_migrate,
-                ),
-                now=lambda: datetime.now(UTC),
-                publish=announce,
-            ),
+            handle=handle,
             retry=settings.retry,
         )
         yield Service(consumer, inbox, settings)
@@ -74,6 +77,10 @@ async def _access(settings: LoaderSettings, stack: AsyncExitStack) -> ReadAccess
     client = aioboto3.Session().client("secretsmanager")
     secrets = await stack.enter_async_context(client)
     return credentials.rotating(secrets, settings.database_secret, settings.tls_root_certificates)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 handler = LambdaHandler(open_loader)

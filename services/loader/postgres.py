@@ -47,6 +47,10 @@ class NotPermitted(PermanentError):
     """The loader's role lacks a right."""
 
 
+class NoSuchDatabase(PermanentError):
+    """The server has no database of this name."""
+
+
 class StatementRefused(PermanentError):
     """PostgreSQL refused a statement in a way that waiting does not change."""
 
@@ -132,6 +136,8 @@ def postgres_errors() -> Iterator[None]:
         yield
     except _WAITING_HELPS as error:
         raise TransientError(f"PostgreSQL: {_sentence(error)}") from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise NoSuchDatabase(f"PostgreSQL: {_sentence(error)}; create it on the server") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise NotPermitted(f"PostgreSQL: {_sentence(error)}") from error
     except asyncpg.UniqueViolationError as error:
