@@ -16,7 +16,7 @@ _CASES = ItemTable(
         ItemColumn(name="customer_postcode", path=("customer", "address", "postcode")),
         ItemColumn(name="currency", path=("amount", "currency"), required=True),
         ItemColumn(name="net", path=("amount", "net"), kind="decimal", places=4, required=True),
-        ItemColumn(name="tax", path=("amount", "tax"), kind="decimal", places=4),
+        ItemColumn(name="tax", path=("amount", "tax"), kind="decimal", places=6),
         ItemColumn(name="tax_rates", kind="decimals", places=6),
         ItemColumn(name="paid", kind="bool", required=True),
         ItemColumn(name="tags", kind="texts"),

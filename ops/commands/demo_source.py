@@ -11,6 +11,7 @@ from ops.commands.drop import tell
 from ops.drop import drop
 from ops.screen import out
 from ops.sources import hires as hires_source
+from ops.sources import invoices as invoices_source
 from ops.sources import totesys as totesys_source
 from ops.target import find_database, find_target
 
@@ -60,3 +61,25 @@ def hires(
         dropped = asyncio.run(drop(target, files))
     out.print(f"hires: {'the published' if published else 'made-up'} files, variant {variant}")
     tell(dropped)
+
+
+@app.command()
+def invoices(
+    documents: Annotated[
+        int, typer.Option(min=0, help="How many documents; the other tables follow.")
+    ] = 400,
+    change: Annotated[int, typer.Option(min=0, help="Change so many of them.")] = 0,
+) -> None:
+    """Create and fill the four invoice tables in the stack's DynamoDB."""
+    target = find_target("local")
+    filled = asyncio.run(invoices_source.fill(target, documents))
+    done = "created from made-up items" if filled.created else "was there"
+    if filled.created and filled.published:
+        done += f" and {filled.published} published ones"
+    out.print(
+        f"invoices {done}: {sum(filled.items.values()):,} items in {len(filled.items)} tables"
+    )
+    if change:
+        changed = asyncio.run(invoices_source.change(target, change))
+        out.print(f"changed {changed} documents")
+    out.print("pull it with: quarry send --dataset invoices --wait", highlight=False)

@@ -41,6 +41,12 @@ def send(
         str | None, typer.Option("--to", help="Last quarter; without it only the first.")
     ] = None,
     dataset: Annotated[str, typer.Option(help="What to pull.")] = "call_reports",
+    max_items: Annotated[
+        int | None, typer.Option(min=1, help="Take at most so many items of each scanned table.")
+    ] = None,
+    save_csv: Annotated[
+        bool, typer.Option("--save-csv", help="Keep the rows as CSV too, beside the Parquet.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the run until every row is committed.")
     ] = False,
@@ -49,7 +55,9 @@ def send(
     env: Env = "local",
 ) -> None:
     """Ask for quarters of a dataset. With --wait the exit code says whether all rows are in."""
-    request = request_for(dataset, first, last)
+    request = request_for(dataset, first, last).model_copy(
+        update={"max_items": max_items, "save_csv": save_csv}
+    )
     run_id = new_run_id()
     try:
         sending = send_request(
