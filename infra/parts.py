@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from aws_cdk import CfnParameter, CfnResource, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -62,6 +63,21 @@ class QueuedService(Construct):
                 period=Duration.minutes(5), statistic="Maximum"
             ),
             above=settings.services[service].oldest_message_alarm_seconds,
+            names=names,
+        )
+        alarm(
+            self,
+            "Failing",
+            name=f"{names.queue(service)}-failing",
+            description="Messages fail again and again",
+            metric=cloudwatch.Metric(
+                namespace=names.metrics_namespace,
+                metric_name="Retried",
+                dimensions_map={"service": service},
+                statistic="Sum",
+                period=Duration.hours(1),
+            ),
+            above=settings.services[service].retries_an_hour_alarm,
             names=names,
         )
         size = settings.services[service].function

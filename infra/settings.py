@@ -6,10 +6,10 @@ from typing import Literal
 
 from infra.names import ENVIRONMENTS, LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
 
-Edition = Environment | Literal["prod-collector-task"]
+Edition = Environment | Literal["prod-collector-task", "prod-collector-network"]
 """An environment, or a variant that is synthesised and checked but not committed."""
 
-EDITIONS: tuple[Edition, ...] = (*ENVIRONMENTS, "prod-collector-task")
+EDITIONS: tuple[Edition, ...] = (*ENVIRONMENTS, "prod-collector-task", "prod-collector-network")
 
 VISIBILITY_FACTOR = 6
 """AWS asks for a visibility timeout of at least six function timeouts, so that throttled
@@ -18,6 +18,18 @@ batches are not handed out twice."""
 _LAMBDA_SECONDS_MAX = 900
 _FARGATE_TMP_GB_MIN = 21
 _CONCURRENCY_MIN, _CONCURRENCY_MAX = 2, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Where a function runs in a network that is not Quarry's: yours, which has the sources.
+
+    The subnets need a way to AWS's services and, for the portal, to the internet (NAT); the
+    security groups a way out to the databases, which must let them in.
+    """
+
+    subnet_ids: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +42,7 @@ class FunctionSettings:
     max_concurrency: int
     reserved_concurrency: int | None = None
     tmp_mb: int = 512
+    network: NetworkSettings | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.timeout_seconds <= _LAMBDA_SECONDS_MAX:
@@ -57,10 +70,14 @@ class TaskSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """One service. Neither function nor task: a long-running worker outside CloudFormation."""
+    """One service. Neither function nor task: a long-running worker outside CloudFormation.
+
+    More than `retries_an_hour_alarm` failed attempts in an hour are told to the operators.
+    """
 
     visibility_seconds: int
     oldest_message_alarm_seconds: int
+    retries_an_hour_alarm: int = 3
     function: FunctionSettings | None = None
     task: TaskSettings | None = None
 
@@ -143,6 +160,8 @@ def settings_for(edition: Edition) -> Settings:
     """Return the settings of an environment, or of a variant of one."""
     if edition == "prod-collector-task":
         return with_collector_task(_SETTINGS["prod"])
+    if edition == "prod-collector-network":
+        return with_collector_network(_SETTINGS["prod"], _EXAMPLE_NETWORK)
     return _SETTINGS[edition]
 
 
@@ -151,11 +170,29 @@ def with_collector_task(settings: Settings) -> Settings:
     collector = settings.services["collector"]
     if collector.function is None:
         raise ValueError(f"{settings.env} has no collector function to replace")
+    if collector.function.network is not None:
+        raise ValueError("the task has a network of its own; it cannot join the collector's")
     task = TaskSettings(
         cpu=1024, memory_mb=collector.function.memory_mb, tmp_gb=_FARGATE_TMP_GB_MIN, tasks_max=2
     )
     services = {**settings.services, "collector": replace(collector, function=None, task=task)}
     return replace(settings, services=services)
+
+
+def with_collector_network(settings: Settings, network: NetworkSettings) -> Settings:
+    """Return the settings with the collector in your network, for databases without a way in."""
+    collector = settings.services["collector"]
+    if collector.function is None:
+        raise ValueError(f"{settings.env} has no collector function to put into a network")
+    function = replace(collector.function, network=network)
+    services = {**settings.services, "collector": replace(collector, function=function)}
+    return replace(settings, services=services)
+
+
+_EXAMPLE_NETWORK = NetworkSettings(
+    subnet_ids=("subnet-0123456789abcdef0", "subnet-0fedcba9876543210"),
+    security_group_ids=("sg-0123456789abcdef0",),
+)
 
 
 def _function_services(
@@ -179,6 +216,8 @@ def _function_services(
         "collector": ServiceSettings(
             visibility_seconds=VISIBILITY_FACTOR * collector.timeout_seconds,
             oldest_message_alarm_seconds=4 * 3600,
+            # Waiting for a turn at a host counts as an attempt, too.
+            retries_an_hour_alarm=20,
             function=collector,
         ),
         "processor": ServiceSettings(

@@ -23,6 +23,8 @@ _POLLERS, _POLL_SECONDS = 5, 20
 _REQUESTS_A_MESSAGE = 3
 # A step is written when it starts and when it ends, each below 1 KB.
 _STATUS_WRITES_A_MESSAGE = 2
+# What `shared/metrics.py` prints of a message that is done, at most; failures are rare.
+_METRICS_A_SERVICE = 7
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,10 @@ def _database(database: DatabaseSettings, work: Workload) -> Iterator[Line]:
 def _watching(templates: Templates, work: Workload) -> Iterator[Line]:
     alarms = sum(len(t.resources("AWS::CloudWatch::Alarm")) for t in templates.values())
     yield Line(f"alarms ({alarms} in the templates)", alarms, PRICES["alarm"])
+    # A metric costs for the hours in which it is sent.
+    hours = min(HOURS_A_MONTH, work.quarters + work.incremental_runs)
+    metrics = _METRICS_A_SERVICE * len(SERVICES) * hours / HOURS_A_MONTH
+    yield Line("metrics of our own", metrics, PRICES["metric"])
     yield Line("dashboard", 1, PRICES["dashboard"])
     logs = sum(_messages_of(work).values()) * work.log_mb_a_message / _MB_A_GB
     yield Line("logs", logs, PRICES["logs"])

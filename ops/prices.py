@@ -40,6 +40,9 @@ PRICES = {
     "logs": Price(0.50, "GB", _CLOUDWATCH, "2026"),
     "dashboard": Price(3.00, "dashboard", _CLOUDWATCH, "2026"),
     "alarm": Price(0.10, "alarm", f"{_C3X}/aws_cloudwatch_metric_alarm", _READ),
+    "metric": Price(
+        0.30, "metric", "cal53.calculator.city/cloudwatch-custom-metrics-calculator", _READ
+    ),
     "events": Price(
         1.00, "million events", "cloudburn.io/blog/amazon-eventbridge-pricing", "2026-03"
     ),

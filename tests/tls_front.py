@@ -3,10 +3,12 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from anyio.from_thread import start_blocking_portal
 
 _TLS_QUESTION = bytes.fromhex("0000000804d2162f")
 _CHUNK = 65_536
@@ -50,7 +52,10 @@ async def tls_front(server_url: str, certificate: Path) -> AsyncIterator[int]:
     context.load_cert_chain(certificate)
     port = urlsplit(server_url).port
 
+    talks: set[asyncio.Task[None] | None] = set()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
         # A client that refuses the certificate or leaves is what some tests are about.
         with suppress(OSError, EOFError):
             try:
@@ -58,14 +63,32 @@ async def tls_front(server_url: str, certificate: Path) -> AsyncIterator[int]:
                     writer.write(b"S")
                     await writer.start_tls(context)
                     await _join(reader, writer, *await asyncio.open_connection("127.0.0.1", port))
+            except asyncio.CancelledError:  # the front closes
+                writer.transport.abort()
             finally:
                 writer.close()
+                talks.discard(asyncio.current_task())
 
     front = await asyncio.start_server(talk, "127.0.0.1", 0)
     try:
         yield front.sockets[0].getsockname()[1]
     finally:
         front.close()
+        left = [talk for talk in talks if talk is not None]
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left)
+        await asyncio.sleep(0)  # so that what was cut off is closed too
+
+
+@contextmanager
+def running_tls_front(server_url: str, certificate: Path) -> Iterator[int]:
+    """Run `tls_front` in a thread of its own, for as long as tests that are not async need it."""
+    with (
+        start_blocking_portal() as thread,
+        thread.wrap_async_context_manager(tls_front(server_url, certificate)) as port,
+    ):
+        yield port
 
 
 async def _join(
@@ -76,6 +99,9 @@ async def _join(
 ) -> None:
     try:
         await asyncio.gather(_pump(client, to_server), _pump(server, to_client))
+    except asyncio.CancelledError:
+        to_server.transport.abort()
+        raise
     finally:
         to_server.close()
 

@@ -4,6 +4,7 @@ from constructs import Construct
 
 from infra.collector_task import add_task
 from infra.names import INBOX, Names
+from infra.network import RDS_AUTHORITIES, join_network, own_interfaces
 from infra.parts import QueuedService
 from infra.permissions import allow, empty_lake, publish, read_lake, write_lake
 from infra.settings import Settings
@@ -16,6 +17,8 @@ class CollectorStack(Stack):
         self, scope: Construct, stack_id: str, *, names: Names, settings: Settings
     ) -> None:
         super().__init__(scope, stack_id)
+        function = settings.services["collector"].function
+        network = function.network if function else None
         service = QueuedService(
             self,
             service="collector",
@@ -29,10 +32,21 @@ class CollectorStack(Stack):
                 publish(names),
                 _take_turns(names),
                 *_source_databases(names),
+                *([own_interfaces()] if network else []),
             ],
             # Waiting for a turn at the source and the download fit in one invocation together.
-            variables={"QUARRY_FETCHER": "browser", "QUARRY_PATIENCE_SECONDS": "240"},
+            variables={
+                "QUARRY_FETCHER": "browser",
+                "QUARRY_PATIENCE_SECONDS": "240",
+                "QUARRY_TLS_ROOT_CERTIFICATES": RDS_AUTHORITIES,
+            },
         )
+        if service.function and network:
+            join_network(
+                service.function,
+                groups=network.security_group_ids,
+                subnets=network.subnet_ids,
+            )
         task = settings.services["collector"].task
         if task:
             add_task(self, service=service, task=task, names=names, settings=settings)

@@ -51,5 +51,5 @@ class CollectorSettings(ServiceSettings):
         description="By dataset: role, region, names and segments of its DynamoDB tables.",
     )
     tls_root_certificates: str | None = Field(
-        default=None, description="PEM file of the authorities the sources' certificates come from."
+        default=None, description="PEM file of authorities to trust beside the system's own."
     )

@@ -6,6 +6,7 @@ import pytest
 
 from infra.names import Environment, Names
 from infra.template import Template
+from tests.infra.network_interfaces import NETWORK_INTERFACES
 
 Committed = Mapping[Environment, Mapping[str, Template]]
 Permissions = set[tuple[str, str]]
@@ -14,16 +15,8 @@ _LAMBDA_ITSELF: Permissions = {
     ("xray:PutTelemetryRecords", "*"),
     ("xray:PutTraceSegments", "*"),
 }
-_NETWORK_INTERFACES: Permissions = {
-    ("ec2:AssignPrivateIpAddresses", "*"),
-    ("ec2:CreateNetworkInterface", "*"),
-    ("ec2:DeleteNetworkInterface", "*"),
-    ("ec2:DescribeNetworkInterfaces", "*"),
-    ("ec2:DescribeSubnets", "*"),
-    ("ec2:UnassignPrivateIpAddresses", "*"),
-}
 # Neither X-Ray's actions nor the interfaces that Lambda makes for itself have a resource to name.
-_WILDCARDS = _LAMBDA_ITSELF | _NETWORK_INTERFACES
+_WILDCARDS = _LAMBDA_ITSELF | NETWORK_INTERFACES
 
 
 def _arn(vendor_service: str, resource: str) -> str:
@@ -98,7 +91,7 @@ _MAY: Mapping[str, Permissions] = {
     "loader": _works_on(
         "quarry-prod-loader.fifo", "quarry-prod-loader-dlq.fifo", "quarry-prod-loader"
     )
-    | _NETWORK_INTERFACES
+    | NETWORK_INTERFACES
     | {
         ("s3:GetObject", f"{_LAKE}/clean/*"),
         ("s3:ListBucket", _LAKE),

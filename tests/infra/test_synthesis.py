@@ -10,11 +10,12 @@ import pytest
 
 from infra.findings import accepted, accepted_for_task, findings_of
 from infra.names import ENVIRONMENTS, Environment
-from infra.settings import EDITIONS, Edition
+from infra.settings import EDITIONS, Edition, settings_for, with_collector_task
 from infra.synth import Synthesis, drift, synthesise
 from infra.template import Template
 from infra.templates import template_paths
 from ops.stack.home import ROOT
+from tests.infra.network_interfaces import NETWORK_INTERFACES
 
 Fresh = Mapping[Edition, Synthesis]
 
@@ -91,6 +92,32 @@ def test_the_collector_as_a_task_may_do_what_its_function_may(fresh: Fresh) -> N
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
     }
+
+
+def test_the_collector_in_a_network_of_yours_gets_its_place_there_and_nothing_else(
+    fresh: Fresh,
+) -> None:
+    outside = fresh["prod"].templates
+    inside = fresh["prod-collector-network"].templates
+    template = Template("Quarry-Collector-prod", json.loads(inside["Quarry-Collector-prod"]))
+    (function,) = template.resources("AWS::Lambda::Function")
+
+    assert function.properties["VpcConfig"] == {
+        "SecurityGroupIds": ["sg-0123456789abcdef0"],
+        "SubnetIds": ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"],
+    }
+    gained = _permissions(inside["Quarry-Collector-prod"], "FunctionRole") - _permissions(
+        outside["Quarry-Collector-prod"], "FunctionRole"
+    )
+    assert gained == NETWORK_INTERFACES
+    assert {name for name in outside if outside[name] != inside[name]} == {"Quarry-Collector-prod"}
+    found = findings_of(fresh["prod-collector-network"].report)
+    assert found == set(accepted("prod"))
+
+
+def test_a_task_cannot_join_the_functions_network() -> None:
+    with pytest.raises(ValueError, match="network of its own"):
+        with_collector_task(settings_for("prod-collector-network"))
 
 
 def _permissions(text: str, role: str) -> set[tuple[str, str]]:

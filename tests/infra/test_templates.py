@@ -8,6 +8,11 @@ from infra.names import ENVIRONMENTS, SERVICES, Environment, Names, is_fifo
 from infra.template import Template
 
 Committed = Mapping[Environment, Mapping[str, Template]]
+_HERE: Mapping[Environment, str] = {
+    "local": "us-east-1:000000000000",
+    "dev": "{Region}:{AccountId}",
+    "prod": "{Region}:{AccountId}",
+}
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -37,6 +42,42 @@ def test_every_queue_has_a_dead_letter_queue_of_its_own_type(
         assert queue.get("FifoQueue", False) is is_fifo(service)
         assert dead_letters.get("FifoQueue", False) is is_fifo(service)
         assert dead_letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_parked_messages_and_repeated_failures_are_mailed_to_the_administrators(
+    env: Environment, committed: Committed
+) -> None:
+    names = Names(env)
+    for service in SERVICES:
+        template = committed[env][names.stack(service)]
+        alarms = {
+            alarm.properties["AlarmName"]: alarm.properties
+            for alarm in template.resources("AWS::CloudWatch::Alarm")
+        }
+        for alarm in alarms.values():
+            (action,) = alarm["AlarmActions"]
+            assert template.text(action).endswith(f":sns:{_HERE[env]}:{names.alarm_topic}")
+        parked = alarms[f"{names.dead_letter_queue(service)}-not-empty"]
+        (queue,) = (dimension["Value"]["Fn::GetAtt"][0] for dimension in parked["Dimensions"])
+        assert template.named(queue).properties["QueueName"] == names.dead_letter_queue(service)
+        assert (parked["MetricName"], parked["Threshold"]) == (
+            "ApproximateNumberOfMessagesVisible",
+            0,
+        )
+        failing = alarms[f"{names.queue(service)}-failing"]
+        assert failing["Namespace"] == names.metrics_namespace
+        assert (failing["MetricName"], failing["Statistic"]) == ("Retried", "Sum")
+        assert failing["Dimensions"] == [{"Name": "service", "Value": service}]
+        assert failing["Threshold"] >= 1
+    shared = committed[env][names.stack("shared")]
+    (topic,) = shared.resources("AWS::SNS::Topic")
+    mails = [mail.properties for mail in shared.resources("AWS::SNS::Subscription")]
+
+    assert topic.properties["TopicName"] == names.alarm_topic
+    assert [(mail["Protocol"], mail["TopicArn"]) for mail in mails] == (
+        [] if env == "local" else [("email", {"Ref": topic.logical_id})]
+    )
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

@@ -50,8 +50,15 @@ class SourceAccess:
         url, tls = self._urls.get(dataset), None
         if url is None:
             url = await self._url_of_secret(f"quarry-{self._env}/source/{dataset}")
-            tls = ssl.create_default_context(cafile=self._root_certificates)
+            tls = self._trust()
         return await asyncpg.connect(url, ssl=tls, timeout=_CONNECT_SECONDS, statement_cache_size=0)
+
+    def _trust(self) -> ssl.SSLContext:
+        """Trust the system's authorities, and those of the file: RDS has its own."""
+        context = ssl.create_default_context()
+        if self._root_certificates is not None:
+            context.load_verify_locations(self._root_certificates)
+        return context
 
     async def _url_of_secret(self, secret_id: str) -> str:
         with aws_errors(f"reading secret {secret_id}"):
