@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +13,9 @@ from services.processor.clean_table import Part
 from services.processor.quarantine import Misfit, misfit_frame
 from shared.errors import RowsUnaccounted
 
+# A part ends when it has so many rows or characters, so that wide rows do not fill memory either.
 _PART_ROWS = 25_000
+_PART_CHARACTERS = 8 * 1024 * 1024
 # What passes here is cast without fail by PostgreSQL. Its bigint has 19 digits, of which not all fit.
 _INT = r"^\s*[+-]?[0-9]{1,18}\s*$"
 _DECIMAL = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*$"
@@ -64,12 +65,25 @@ def read_parts(
     with path.open(encoding="utf-8-sig", newline="") as text:
         records = (cells for cells in csv.reader(text, delimiter=dropped.delimiter) if cells)
         order = _order(next(records), table) if dropped.header else table.column_names
-        while chunk := list(islice(records, _PART_ROWS)):
+        for chunk in _chunks(records):
             numbered = list(enumerate(chunk, done + 1))
             done += len(chunk)
             yield _part(numbered, order, file=file, dropped=dropped, table=table)
     if done != file.rows:
         raise RowsUnaccounted(f"{file.name}: {done} records, the collector counted {file.rows}")
+
+
+def _chunks(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    chunk: list[list[str]] = []
+    characters = 0
+    for cells in records:
+        chunk.append(cells)
+        characters += sum(map(len, cells))
+        if len(chunk) >= _PART_ROWS or characters >= _PART_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _order(header: Sequence[str], table: DropTable) -> tuple[str, ...]:
