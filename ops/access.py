@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import aioboto3
 
+from contracts.datasets import all_datasets, dataset_named
 from infra.names import LOCAL_ACCOUNT, LOCAL_REGION, Environment, Names
 from ops.errors import CommandFailed
 from ops.stack.home import find_home
 from ops.stack.running import database_url, endpoint_url
 from ops.stack.services import aws_variables
+from ops.target import own_databases
 from services.loader import credentials
+from services.loader.databases import Databases
 from services.loader.postgres import Database, ReadAccess
 from shared.aws import Clients, aws_errors, open_clients
 from shared.errors import PermanentError, TransientError
@@ -30,7 +33,10 @@ _CONNECTIONS = 4
 
 @dataclass(frozen=True)
 class Access:
-    """One environment, open. `database` is None where nothing says where it is."""
+    """One environment, open. `database` is None where nothing says where it is.
+
+    `databases` are those of the same server, for datasets that have one of their own.
+    """
 
     names: Names
     who: str
@@ -38,6 +44,7 @@ class Access:
     lake: Lake
     run_log: DynamoRunLog
     database: Database | None
+    databases: Databases | None = None
 
     @property
     def dynamodb(self) -> "DynamoDBClient":
@@ -53,6 +60,45 @@ class Access:
         if self.database is None:
             raise CommandFailed("no database: set DATABASE_URL, or start the stack: quarry up")
         return self.database
+
+    async def database_named(self, name: str | None) -> Database:
+        """Return a database of the server; None is the one that most datasets go to.
+
+        Raises:
+            CommandFailed: nothing says where the server is.
+        """
+        if name is None or self.databases is None:
+            return self.need_database()
+        return await self.databases.named(name)
+
+    async def database_of(self, dataset: str) -> Database:
+        """Return the database that a dataset's rows go to.
+
+        Raises:
+            CommandFailed: nothing says where the server is.
+        """
+        return await self.database_named(dataset_named(dataset).database_in(self.names.env))
+
+    async def database_holding(self, table: str) -> Database:
+        """Return where a table such as `invoices.cases` is, by the schema in its name.
+
+        Raises:
+            CommandFailed: nothing says where the server is.
+        """
+        schema = table.partition(".")[0]
+        own = (one for one in all_datasets().values() if one.table_schema == schema)
+        dataset = next(own, None)
+        return await self.database_named(dataset.database_in(self.names.env) if dataset else None)
+
+    async def every_database(self) -> list[Database]:
+        """Return the usual database and those of datasets' own that are there already."""
+        usual = self.need_database()
+        async with usual.connection() as connection:
+            found = await connection.fetch(
+                "SELECT datname FROM pg_database WHERE datname = ANY($1) ORDER BY 1",
+                own_databases(self.names.env),
+            )
+        return [usual, *[await self.database_named(row["datname"]) for row in found]]
 
 
 @asynccontextmanager
@@ -71,10 +117,11 @@ async def open_access(env: Environment) -> AsyncIterator[Access]:
         names, who = await _identity(session, env)
         clients = await stack.enter_async_context(open_clients())
         read_access = await _database_access(session, names, stack)
-        database = None
+        database = databases = None
         if read_access is not None:
-            opening = Database.open(read_access, connections=_CONNECTIONS)
-            database = await stack.enter_async_context(opening)
+            opening = Databases.open(read_access, connections=_CONNECTIONS)
+            databases = await stack.enter_async_context(opening)
+            database = await databases.named(None)
         yield Access(
             names=names,
             who=who,
@@ -82,6 +129,7 @@ async def open_access(env: Environment) -> AsyncIterator[Access]:
             lake=Lake(clients.s3, names.bucket),
             run_log=DynamoRunLog(clients.dynamodb, names.runs_table),
             database=database,
+            databases=databases,
         )
 
 

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import aioboto3
 import boto3
 
+from contracts.datasets import UnknownDataset, all_datasets, dataset_named
 from infra.names import Environment, Names
 from ops.errors import CommandFailed
 from ops.stack.home import find_home
@@ -91,6 +93,27 @@ def find_target(env: Environment) -> Target:
     return Target(Names("local"), endpoint, database_url(home, state))
 
 
+def find_database_of(env: Environment, dataset: str | None) -> str:
+    """Return the address of the database that a dataset's rows go to; None: the usual one.
+
+    Raises:
+        CommandFailed: no such dataset, or no database is known.
+    """
+    usual = find_database(env)
+    if dataset is None:
+        return usual
+    try:
+        own = dataset_named(dataset).database_in(env)
+    except UnknownDataset as error:
+        raise CommandFailed(str(error)) from error
+    return in_own_database(usual, own) if own else usual
+
+
+def in_own_database(database_url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
+    return urlunsplit(urlsplit(database_url)._replace(path=f"/{quote(name, safe='')}"))
+
+
 def find_database(env: Environment) -> str:
     """Return the address of the environment's database; the emulator need not run for it.
 
@@ -107,3 +130,9 @@ def find_database(env: Environment) -> str:
     if not given:
         raise CommandFailed(f"set DATABASE_URL to the database of {env}")
     return given
+
+
+def own_databases(env: Environment) -> list[str]:
+    """Return the names of databases that datasets have for themselves."""
+    named = (dataset.database_in(env) for dataset in all_datasets().values())
+    return sorted({name for name in named if name is not None})

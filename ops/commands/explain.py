@@ -38,7 +38,8 @@ def explain(
 
 async def _explain(env: Environment, table: str, key: list[str]) -> Lineage:
     async with open_access(env) as access:
-        return await follow(access.need_database(), access.lake, table, key)
+        database = await access.database_holding(table)
+        return await follow(database, access.lake, table, key)
 
 
 def _print(found: Lineage) -> None:

@@ -42,7 +42,8 @@ def long(
 
     async def write(env: Environment) -> int:
         async with open_access(env) as access:
-            return await export_long(access.need_database(), declared, periods, to)
+            database = await access.database_of(declared.name)
+            return await export_long(database, declared, periods, to)
 
     rows = asyncio.run(write(env))
     say(f"{to}: {rows:,} rows, {to.stat().st_size:,} bytes")

@@ -12,7 +12,7 @@ from infra.names import Environment
 from ops.access import open_access
 from ops.commands.options import Env, Json
 from ops.errors import CommandFailed
-from ops.reconcile import Reconciled
+from ops.reconcile import Reconciled, together
 from ops.reconcile import reconcile as compare
 from ops.screen import err, out
 
@@ -42,4 +42,8 @@ def reconcile(
 
 async def _compare(env: Environment, dataset: str | None, period: str | None) -> Reconciled:
     async with open_access(env) as access:
-        return await compare(access.need_database(), access.lake, dataset=dataset, period=period)
+        found = [
+            await compare(database, access.lake, dataset=dataset, period=period)
+            for database in await access.every_database()
+        ]
+    return together(found)

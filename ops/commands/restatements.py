@@ -35,10 +35,12 @@ def restatements(
         raise CommandFailed(str(error)) from error
 
     async def read(env: Environment) -> Restatements:
-        async with open_access(env) as access, access.need_database().connection() as connection:
-            return await read_restatements(
-                connection, dataset=name, period=quarter, bank=bank, with_values=values
-            )
+        async with open_access(env) as access:
+            database = await access.database_of(name)
+            async with database.connection() as connection:
+                return await read_restatements(
+                    connection, dataset=name, period=quarter, bank=bank, with_values=values
+                )
 
     found = asyncio.run(read(env))
     if json:

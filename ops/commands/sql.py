@@ -12,10 +12,11 @@ import typer
 from rich.table import Table
 
 from contracts.datasets import all_datasets
+from infra.names import Environment
 from ops.commands.options import Env, Json
 from ops.errors import CommandFailed
 from ops.screen import err, out
-from ops.target import find_database
+from ops.target import find_database, find_database_of, in_own_database, own_databases
 
 _SHOWN_ROWS = 200
 
@@ -33,12 +34,16 @@ def sql(
     statement: Annotated[
         str, typer.Argument(help='Such as "select count(*) from call_reports.rc"')
     ],
+    *,
+    dataset: Annotated[
+        str | None, typer.Option(help="Ask the database of this dataset, if it has its own.")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     json: Json = False,
     env: Env = "local",
 ) -> None:
     """Run one SQL statement on the database and print its rows."""
-    answer = ask(find_database(env), statement)
+    answer = ask(find_database_of(env, dataset), statement)
     if as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(answer.columns)
@@ -52,7 +57,7 @@ def sql(
 
 def tables(env: Env = "local", json: Json = False) -> None:
     """List the tables with their rows, columns and quarters."""
-    answer = asyncio.run(_describe_tables(find_database(env)))
+    answer = asyncio.run(_describe_all(find_database(env), env))
     if json:
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
         out.print_json(json_module.dumps(rows, default=str))
@@ -109,7 +114,23 @@ async def _ask(database_url: str, statement: str) -> Answer:
         await connection.close()
 
 
-async def _describe_tables(database_url: str) -> Answer:
+async def _describe_all(database_url: str, env: Environment) -> Answer:
+    """List the usual database's tables, then those of datasets' own databases."""
+    connection = await _connect(database_url)
+    try:
+        there = await connection.fetch(
+            "SELECT datname FROM pg_database WHERE datname = any($1) ORDER BY 1",
+            own_databases(env),
+        )
+    finally:
+        await connection.close()
+    rows = await _describe_tables(database_url)
+    for own in there:
+        rows += await _describe_tables(in_own_database(database_url, own["datname"]))
+    return Answer(("table", "rows", "columns", "quarters", "first", "last"), rows, "")
+
+
+async def _describe_tables(database_url: str) -> list[tuple[Any, ...]]:
     connection = await _connect(database_url)
     schemas = [dataset.table_schema for dataset in all_datasets().values()]
     try:
@@ -120,14 +141,15 @@ async def _describe_tables(database_url: str) -> Answer:
             from information_schema.columns
             join information_schema.tables using (table_schema, table_name)
             where table_schema = any($1) and table_type = 'BASE TABLE'
+              and not (select relispartition from pg_class
+                       where oid = format('%I.%I', table_schema, table_name)::regclass)
             group by 1, 2 order by 1, 2
             """,
             schemas,
         )
-        rows = [await _describe(connection, table) for table in found]
+        return [await _describe(connection, table) for table in found]
     finally:
         await connection.close()
-    return Answer(("table", "rows", "columns", "quarters", "first", "last"), rows, "")
 
 
 async def _describe(

@@ -61,7 +61,7 @@ async def row(request: Request) -> HTMLResponse:
     found, problem = None, None
     if table:
         try:
-            database = console.access.need_database()
+            database = await console.access.database_holding(table)
             found = await explain(database, console.access.lake, table, key)
         except (QuarryError, ValueError) as error:
             problem = str(error)

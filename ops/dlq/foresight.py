@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from services.loader.postgres import Database
 from services.loader.table_lock import Limits
 
 # A plan must not wait long for a loader at work, nor make one wait.
-_LIMITS = Limits(lock_seconds=5, statement_seconds=120)
+TRIAL_LIMITS = Limits(lock_seconds=5, statement_seconds=120)
 
 
 class PostgresLedger:
@@ -46,6 +46,28 @@ class PostgresLedger:
         return [AppliedLoad(**row) for row in rows]
 
 
+class LedgerOfAll:
+    """The ledgers of a server's databases as one: a load's id is in at most one of them."""
+
+    def __init__(self, every_database: Callable[[], Awaitable[Sequence[Database]]]) -> None:
+        self._every_database = every_database
+
+    async def is_in(self, load_id: UUID) -> bool:
+        """Say whether a load has been done."""
+        for database in await self._every_database():
+            if await PostgresLedger(database).is_in(load_id):
+                return True
+        return False
+
+    async def applied(self, schema: str, table: str) -> Sequence[AppliedLoad]:
+        """Return the loads of a table that are in place."""
+        return [
+            load
+            for database in await self._every_database()
+            for load in await PostgresLedger(database).applied(schema, table)
+        ]
+
+
 async def try_load(load: LoadTable, *, lake: Downloads, database: Database) -> RowDifference:
     """Run the very load of the loader in a transaction that is rolled back.
 
@@ -60,7 +82,7 @@ async def try_load(load: LoadTable, *, lake: Downloads, database: Database) -> R
             await transaction.start()
             try:
                 loaded = await load_parquet(
-                    connection, path, load, provenance, _LIMITS, fetch=lake.download
+                    connection, path, load, provenance, TRIAL_LIMITS, fetch=lake.download
                 )
             finally:
                 await asyncio.shield(transaction.rollback())

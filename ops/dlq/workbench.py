@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from contracts import LoadTable
 from ops.access import Access
 from ops.dlq.archive import Objects
 from ops.dlq.audit import AuditTrail, DynamoAuditTrail
 from ops.dlq.filters import Filter, select
-from ops.dlq.foresight import PostgresLedger, try_load
+from ops.dlq.foresight import LedgerOfAll, try_load
 from ops.dlq.journal import Journal
 from ops.dlq.look import look_into
 from ops.dlq.message import Origin, ParkedMessage
-from ops.dlq.plan import Foresight, Plan, make_plan
+from ops.dlq.plan import Foresight, Plan, RowDifference, make_plan
 from ops.dlq.queues import DeadLetterQueues, SqsDeadLetters
 from ops.dlq.store import Look, Snapshots, open_database
 
@@ -97,6 +98,11 @@ class Workbench:
             yield
 
 
+async def _try_load(access: Access, load: LoadTable) -> RowDifference:
+    database = await access.database_named(load.database)
+    return await try_load(load, lake=access.lake, database=database)
+
+
 @contextmanager
 def open_workbench(access: Access, folder: Path) -> Iterator[Workbench]:
     """Open the workbench; its store is `dlq-{env}-{account}.sqlite` in `folder`."""
@@ -105,10 +111,7 @@ def open_workbench(access: Access, folder: Path) -> Iterator[Workbench]:
     with closing(open_database(path)) as connection:
         foresight = None
         if access.database is not None:
-            foresight = Foresight(
-                PostgresLedger(access.database),
-                partial(try_load, lake=access.lake, database=access.database),
-            )
+            foresight = Foresight(LedgerOfAll(access.every_database), partial(_try_load, access))
         yield Workbench(
             env=names.env,
             who=access.who,

@@ -137,7 +137,10 @@ def postgres_errors() -> Iterator[None]:
     except _WAITING_HELPS as error:
         raise TransientError(f"PostgreSQL: {_sentence(error)}") from error
     except asyncpg.InvalidCatalogNameError as error:
-        raise NoSuchDatabase(f"PostgreSQL: {_sentence(error)}; create it on the server") from error
+        raise NoSuchDatabase(
+            f"PostgreSQL: {_sentence(error)}; its first load creates it, or you do where the "
+            "loader may not"
+        ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise NotPermitted(f"PostgreSQL: {_sentence(error)}") from error
     except asyncpg.UniqueViolationError as error:

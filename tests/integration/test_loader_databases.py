@@ -65,7 +65,7 @@ async def test_a_role_that_may_not_migrate_is_told_which_database_is_missing(
 ) -> None:
     async with Databases.open(fixed(database_url), connections=1) as databases:
         database = await databases.named(unborn)
-        with pytest.raises(NoSuchDatabase, match=f'"{unborn}" does not exist; create it'):
+        with pytest.raises(NoSuchDatabase, match=f'"{unborn}" does not exist; its first load'):
             async with database.connection():
                 pass
 
