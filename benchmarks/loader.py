@@ -133,27 +133,29 @@ class Bench:
         return {name: statistics.median(taken) for name, taken in seconds.items()}
 
     def _acts(self, day: int) -> dict[str, Callable[[], Awaitable[float]]]:
-        async def append() -> float:
-            await self.connection.execute("TRUNCATE call_reports.appended")
-            return await self.load("append", "appended", day)
+        async def append(name: str) -> float:
+            await self.connection.execute(f"TRUNCATE call_reports.{name}")
+            return await self.load("append", name, day)
 
         return {
             "floor": lambda: self.floor("appended"),
             "floor, keyed table": lambda: self.floor("keyed"),
-            "append": append,
+            "append": lambda: append("appended"),
+            "append, keyed table": lambda: append("keyed"),
             "merge of unchanged rows": lambda: self.load("merge", "merged", day),
             "replace": lambda: self.load("replace", "replaced", day),
         }
 
 
-async def run(folder: Path, scale: float, repeats: int) -> None:
-    """Measure every shape and print one table."""
+async def run(folder: Path, shapes: list[str], scale: float, repeats: int) -> None:
+    """Measure the shapes and print one table."""
     folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
     server = postgres.start(folder / "data", settings={"shared_buffers": "512MB"})
     process = psutil.Process()
     print("| shape | what | seconds | ratio to floor |\n|---|---|---|---|")
     try:
-        for name, (make, rows) in SHAPES.items():
+        for name in shapes:
+            make, rows = SHAPES[name]
             connection = await asyncpg.connect(server.url, statement_cache_size=0)
             await connection.execute("DROP SCHEMA IF EXISTS call_reports, quarry CASCADE")
             await ledger.prepare(connection)
@@ -172,6 +174,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--shape", choices=SHAPES, action="append")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quarry-bench-") as made:
-        asyncio.run(run(Path(made), given.scale, given.repeats))
+        asyncio.run(run(Path(made), given.shape or [*SHAPES], given.scale, given.repeats))

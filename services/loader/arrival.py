@@ -16,7 +16,7 @@ from services.loader.sql import listed, quoted
 LINEAGE = frozenset({*RESERVED, "filename", "row_number"})
 STAGED = "quarry_incoming"
 # Comparing 700 columns is quicker than compiling the comparison.
-_COMPARISON = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
+COMPARISON = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
 # A load that touches less than one row in so many is looked up row by row.
 _SMALL_PART = 50
 
@@ -89,23 +89,26 @@ async def stage(connection: Connection, target: Target, arrival: Arrival) -> Non
     """
     await connection.execute(
         f"CREATE TEMPORARY TABLE {STAGED} (LIKE {target.table.sql} INCLUDING DEFAULTS)"
-        f" ON COMMIT DROP; {_COMPARISON}"
+        f" ON COMMIT DROP; {COMPARISON}"
     )
     into = Into(target.types, STAGED)
     await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
-    key = listed(target.key)
-    await connection.execute(f"CREATE UNIQUE INDEX ON {STAGED} ({key}); ANALYZE {STAGED} ({key})")
-    # Rows that came a moment ago have no statistics yet, and a planner that believes in one row
-    # compares each with each.
-    if target.scope or not await _is_small_part(connection, target, arrival.rows.rows):
-        await connection.execute("SET LOCAL enable_nestloop = off")
+    await connection.execute(f"CREATE UNIQUE INDEX ON {STAGED} ({listed(target.key)})")
+    await choose_join(connection, target, arrival.rows.rows)
 
 
-async def _is_small_part(connection: Connection, target: Target, rows: int) -> bool:
+async def choose_join(connection: Connection, target: Target, staged: int) -> None:
+    """Let the planner know the staged rows, and look only a small part of a table up by row.
+
+    The table's own rows may have come a moment ago and have no statistics yet; a planner that
+    believes in one row compares each with each.
+    """
+    await connection.execute(f"ANALYZE {STAGED} ({listed(target.key)})")
     estimate = await connection.fetchval(
         "SELECT reltuples FROM pg_class WHERE oid = $1::text::regclass", target.table.sql
     )
-    return bool(rows * _SMALL_PART < estimate)
+    if target.scope or staged * _SMALL_PART >= estimate:
+        await connection.execute("SET LOCAL enable_nestloop = off")
 
 
 async def update_changed(connection: Connection, target: Target) -> int:

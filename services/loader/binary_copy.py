@@ -1,9 +1,11 @@
 """Rows into a table by binary COPY: encoded in a thread while the last batch is being sent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from io import BytesIO
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
@@ -16,6 +18,7 @@ from services.loader.parquet import FileColumn, ParquetRows
 from services.loader.postgres import Connection
 from shared.errors import RowsUnaccounted
 
+Batch = TypeVar("Batch")
 _LOAD_ID = "load_id"
 _UUID_BYTES = 16
 
@@ -47,18 +50,62 @@ async def copy_rows(
     """
     columns = [column for column in rows.columns if column.name in into.types]
     names = [column.name for column in columns]
-    answer = await connection.copy_to_table(
-        into.table,
-        schema_name=into.schema,
-        columns=names if load_id is None else [*names, _LOAD_ID],
-        source=_ahead(encoded(rows, columns, into.types, load_id)),
-        format="binary",
-        freeze=into.frozen,
-    )
+    async with aclosing(_ahead(encoded(rows, columns, into.types, load_id))) as batches:
+        answer = await connection.copy_to_table(
+            into.table,
+            schema_name=into.schema,
+            columns=names if load_id is None else [*names, _LOAD_ID],
+            source=batches,
+            format="binary",
+            freeze=into.frozen,
+        )
     counted = int(answer.removeprefix("COPY "))
     if counted != rows.rows:
         raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {rows.rows} in the file")
     return counted
+
+
+async def copy_pieces(
+    connection: Connection, rows: ParquetRows, into: Into, known: Mapping[int, int]
+) -> AsyncGenerator[int]:
+    """Copy the file's batches one by one, without a load id; yield after each how many rows came.
+
+    `known` is what to leave out: the number of rows by the first row, counted from 0. A batch that
+    is not exactly one of these is sent.
+
+    Raises:
+        RowRefused: a value does not fit its column; the message names column and row.
+        RowsUnaccounted: the server did not count the rows that were sent.
+    """
+    columns = [column for column in rows.columns if column.name in into.types]
+    async with aclosing(_ahead(_pieces(rows, columns, into.types, known))) as pieces:
+        async for sent, piece in pieces:
+            answer = await connection.copy_to_table(
+                into.table,
+                columns=[column.name for column in columns],
+                source=BytesIO(piece),
+                format="binary",
+            )
+            counted = int(answer.removeprefix("COPY "))
+            if counted != sent:
+                raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {sent} sent")
+            yield counted
+
+
+def _pieces(
+    rows: ParquetRows,
+    columns: Sequence[FileColumn],
+    types: dict[str, str],
+    known: Mapping[int, int],
+) -> Iterator[tuple[int, bytes]]:
+    done = 0
+    for batch in rows.batches([column.source for column in columns]):
+        if known.get(done) != batch.num_rows:
+            fit = _fitted_batch(batch, columns, types, None, done)
+            encoder = _encoder(fit.schema, types)
+            binary = encoder.write_header() + encoder.write_batch(fit) + encoder.finish()
+            yield batch.num_rows, binary
+        done += batch.num_rows
 
 
 def encoded(
@@ -112,7 +159,7 @@ def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryE
     return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, chosen)
 
 
-async def _ahead(batches: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch]:
     """Yield one batch while a thread makes the next."""
     coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
     try:

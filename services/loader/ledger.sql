@@ -50,6 +50,17 @@ CREATE INDEX IF NOT EXISTS attempt_by_load ON quarry.attempt (load_id);
 COMMENT ON TABLE quarry.attempt IS
     'One row per load that failed, written after its transaction was rolled back.';
 
+CREATE TABLE IF NOT EXISTS quarry.piece (
+    load_id uuid NOT NULL,
+    number integer NOT NULL,
+    digest bytea NOT NULL,
+    file_node oid NOT NULL,
+    PRIMARY KEY (load_id, number)
+);
+COMMENT ON TABLE quarry.piece IS
+    'Digests of what a merge brought, piece by piece: while the table is as that load left it, a '
+    'piece with the same digest need not be sent again.';
+
 CREATE TABLE IF NOT EXISTS quarry.restatement (
     restatement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_schema text NOT NULL,

@@ -1,13 +1,17 @@
 """`merge`: rows are inserted or updated by key, and a late load never undoes a newer one."""
 
+import asyncio
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from services.loader.arrival import STAGED, Arrival, Target
+from services.loader.arrival import STAGED, Arrival, Target, copy_into, stage
 from services.loader.binary_copy import Into, copy_rows
+from services.loader.differences import stage_differences
 from services.loader.ledger import Loaded, NewerObject, newer_objects
 from services.loader.parquet import ParquetRows
+from services.loader.pieces import Piece, ascending_pieces, in_place, remember
 from services.loader.postgres import Connection
 from services.loader.sql import listed, quoted
 from shared.errors import PermanentError
@@ -20,7 +24,43 @@ class NewerLoadUnreadable(PermanentError):
 
 
 async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loaded:
-    """Insert staged rows with new keys and update those whose data differs, in one pass.
+    """Insert rows with new keys and update those whose data differs.
+
+    Raises:
+        DuplicateKey: two rows of the file have one key.
+        NewerLoadUnreadable: the load is late and the object of a newer one is gone.
+    """
+    declaration = arrival.declaration
+    pieces = await asyncio.to_thread(ascending_pieces, arrival.rows, target.key)
+    loaded, late = await _bring(connection, target, arrival, pieces)
+    if pieces and not late:
+        await remember(connection, declaration, target, pieces)
+    return loaded
+
+
+async def _bring(
+    connection: Connection, target: Target, arrival: Arrival, pieces: Sequence[Piece]
+) -> tuple[Loaded, bool]:
+    """Return what was done, and whether a newer load had a say in it."""
+    rows = arrival.rows.rows
+    if not target.table.exists:
+        # The key of the new table refuses what the file has twice.
+        return Loaded("loaded", rows, inserted=await copy_into(connection, target, arrival)), False
+    staged = rows
+    if pieces:
+        there = await in_place(connection, arrival.declaration, target)
+        known = {piece.first_row: piece.rows for piece in pieces if piece.digest in there}
+        staged = await stage_differences(connection, target, arrival, known)
+    else:
+        await stage(connection, target, arrival)
+    if not staged:
+        return Loaded("loaded", rows), False
+    late = await _leave_to_newer(connection, target, arrival)
+    return await _merge_staged(connection, target, arrival), late
+
+
+async def _merge_staged(connection: Connection, target: Target, arrival: Arrival) -> Loaded:
+    """Insert and update in one pass.
 
     Needs PostgreSQL 17, the first whose MERGE tells what it did.
     """
@@ -39,8 +79,8 @@ async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loa
     return Loaded("loaded", arrival.rows.rows, inserted=inserted, updated=updated)
 
 
-async def leave_to_newer(connection: Connection, target: Target, arrival: Arrival) -> None:
-    """Drop staged rows whose key a newer load has already brought.
+async def _leave_to_newer(connection: Connection, target: Target, arrival: Arrival) -> bool:
+    """Drop staged rows whose key a newer load has already brought; say whether there is one.
 
     The table alone does not tell: a newer load leaves rows that did not change as they are. So
     the keys are read again from the newer loads' own objects.
@@ -50,13 +90,14 @@ async def leave_to_newer(connection: Connection, target: Target, arrival: Arriva
     """
     newer = await newer_objects(connection, arrival.declaration)
     if not newer:
-        return
+        return False
     columns = ", ".join(f"{quoted(name)} {target.types[name]}" for name in target.key)
     await connection.execute(f"CREATE TEMPORARY TABLE {_SPOKEN_FOR} ({columns}) ON COMMIT DROP")
     for item in newer:
         await _copy_keys(connection, target, arrival, item)
     matches = " AND ".join(f"s.{quoted(name)} = k.{quoted(name)}" for name in target.key)
     await connection.execute(f"DELETE FROM {STAGED} AS s USING {_SPOKEN_FOR} AS k WHERE {matches}")  # noqa: S608  # quoted names
+    return True
 
 
 async def _copy_keys(

@@ -5,7 +5,7 @@ import asyncio
 from contracts import LoadTable
 from services.loader.arrival import Arrival, Target, copy_into, stage
 from services.loader.ledger import Loaded
-from services.loader.merge import leave_to_newer, merge
+from services.loader.merge import merge
 from services.loader.migrate import (
     Table,
     describe,
@@ -53,8 +53,6 @@ async def _fill(connection: Connection, target: Target, arrival: Arrival) -> Loa
         case "replace_period":
             return await _replace_period(connection, target, arrival)
         case "merge":
-            await stage(connection, target, arrival)
-            await leave_to_newer(connection, target, arrival)
             return await merge(connection, target, arrival)
 
 
