@@ -16,7 +16,7 @@ from shared.errors import RowsUnaccounted
 # A part ends when it has so many rows or characters, so that wide rows do not fill memory either.
 _PART_ROWS = 25_000
 _PART_CHARACTERS = 8 * 1024 * 1024
-# What passes here is cast without fail by PostgreSQL. Its bigint has 19 digits, of which not all fit.
+# What passes here PostgreSQL casts without fail; not all numbers of 19 digits fit its bigint.
 _INT = r"^\s*[+-]?[0-9]{1,18}\s*$"
 _DECIMAL = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*$"
 _DATE = r"^\s*[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}\s*$"
@@ -66,9 +66,8 @@ def read_parts(
         records = (cells for cells in csv.reader(text, delimiter=dropped.delimiter) if cells)
         order = _order(next(records), table) if dropped.header else table.column_names
         for chunk in _chunks(records):
-            numbered = list(enumerate(chunk, done + 1))
+            yield _part(chunk, done + 1, order, file=file, dropped=dropped, table=table)
             done += len(chunk)
-            yield _part(numbered, order, file=file, dropped=dropped, table=table)
     if done != file.rows:
         raise RowsUnaccounted(f"{file.name}: {done} records, the collector counted {file.rows}")
 
@@ -92,14 +91,16 @@ def _order(header: Sequence[str], table: DropTable) -> tuple[str, ...]:
 
 
 def _part(
-    numbered: Sequence[tuple[int, list[str]]],
+    chunk: list[list[str]],
+    first: int,
     order: Sequence[str],
     *,
     file: CollectedFile,
     dropped: DroppedFile,
     table: DropTable,
 ) -> Part:
-    fitting = [(number, cells) for number, cells in numbered if len(cells) == len(order)]
+    width = len(order)
+    odd = [number for number, cells in enumerate(chunk, first) if len(cells) != width]
     misfits = [
         Misfit(
             file=file.name,
@@ -107,37 +108,50 @@ def _part(
             idrssd=None,
             rule="field_count",
             column=None,
-            reason=f"{len(cells)} cells, {table.name} has {len(order)} columns",
-            record=_written(cells, dropped),
+            reason=f"{len(chunk[number - first])} cells, {table.name} has {width} columns",
+            record=_written(chunk[number - first], dropped),
         )
-        for number, cells in numbered
-        if len(cells) != len(order)
+        for number in odd
     ]
-    columns = list(zip(*(cells for _, cells in fitting), strict=True)) or [()] * len(order)
+    numbers = pl.Series("row_number", range(first, first + len(chunk)), pl.Int64)
+    if odd:
+        numbers = numbers.filter(~numbers.is_in(odd))
+        chunk = [cells for cells in chunk if len(cells) == width]
+    columns = list(zip(*chunk, strict=True)) or [()] * width
     text = pl.DataFrame(
         [pl.Series(name, cells, pl.String) for name, cells in zip(order, columns, strict=True)]
     )
-    frame = _with_lineage(text, [number for number, _ in fitting], file, dropped, table)
-    return Part(len(numbered), frame, misfit_frame(misfits))
+    frame = _with_lineage(text, numbers, file, dropped, table)
+    return Part(numbers.len() + len(odd), frame, misfit_frame(misfits))
 
 
 def _with_lineage(
     text: pl.DataFrame,
-    numbers: Sequence[int],
+    numbers: pl.Series,
     file: CollectedFile,
     dropped: DroppedFile,
     table: DropTable,
 ) -> pl.DataFrame:
-    found = pl.concat_list([_problem(column) for column in table.columns]).list.drop_nulls()
     moment = pl.lit(dropped.dropped_at, pl.Datetime("us", "UTC"))
     return text.select(
         *(_empty_as_null(name) for name in table.column_names),
-        pl.when(found.list.len() > 0).then(found).alias("problems"),
+        _problems(text, table),
         pl.lit(file.name).alias("filename"),
         pl.lit(dropped.version, pl.Int64).alias("file_version"),
-        pl.Series("row_number", numbers, pl.Int64),
+        numbers,
         moment.alias("dropped_at"),
     )
+
+
+def _problems(text: pl.DataFrame, table: DropTable) -> pl.Series:
+    """Return what is wrong with each row; null where nothing is."""
+    by_column = text.select(_problem(column).alias(column.name) for column in table.columns)
+    bad = by_column.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    # Lists are slow to make, and few rows need one.
+    told = by_column.filter(bad).select(pl.concat_list(pl.all()).list.drop_nulls()).to_series()
+    places = pl.DataFrame([bad.arg_true().alias("row"), told.alias("problems")])
+    rows = pl.DataFrame([pl.Series("row", range(text.height), pl.UInt32)])
+    return rows.join(places, on="row", how="left", maintain_order="left")["problems"]
 
 
 def _empty_as_null(name: str) -> pl.Expr:
