@@ -10,7 +10,7 @@ from dataclasses import replace
 from services.loader.arrival import Arrival, Target
 from services.loader.binary_copy import Into, copy_rows
 from services.loader.ledger import Loaded
-from services.loader.migrate import Change, statement
+from services.loader.migrate import Change, Table, statement
 from services.loader.postgres import Connection
 from services.loader.sql import qualified, short_name
 
@@ -20,6 +20,13 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
 WHERE pn.nspname = $1 AND p.relname = $2
+"""
+_FORMER_ROWS = """
+SELECT rows FROM (
+    SELECT mode, rows FROM quarry.load
+    WHERE table_schema = $1 AND table_name = $2 AND outcome = 'loaded'
+    ORDER BY loaded_at DESC LIMIT 1) AS former
+WHERE mode = 'replace'
 """
 
 
@@ -42,12 +49,18 @@ async def fill_anew(
     into = Into(target.types, name, table.schema, frozen=True)
     copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
     former = await connection.fetch(_PARTITIONS, table.schema, table.name)
-    removed = 0
+    removed = await _rows_of(connection, table) if former else 0
     for row in former:
-        old = qualified(row["schema"], row["name"])
-        removed += await connection.fetchval(f"SELECT count(*) FROM {old}")  # noqa: S608  # quoted names
-        await connection.execute(f"DROP TABLE {old}")
+        await connection.execute(f"DROP TABLE {qualified(row['schema'], row['name'])}")
     if change.actions:
         await connection.execute(statement(table, change, target.key))
     await connection.execute(f"ALTER TABLE {table.sql} ATTACH PARTITION {new.sql} DEFAULT")
     return Loaded("loaded", copied, inserted=copied, removed=removed)
+
+
+async def _rows_of(connection: Connection, table: Table) -> int:
+    """Ask the ledger how many rows a former `replace` left; only after other modes count them."""
+    rows = await connection.fetchval(_FORMER_ROWS, table.schema, table.name)
+    if rows is None:
+        rows = await connection.fetchval(f"SELECT count(*) FROM {table.sql}")  # noqa: S608  # quoted names
+    return int(rows)

@@ -4,12 +4,10 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
-
-import polars as pl
 
 from contracts import Dataset, Envelope, FolderComplete, LoadTable, Packet, clean_prefix
 from contracts.datasets import UnknownDataset, dataset_named
@@ -17,11 +15,11 @@ from contracts.packet_record import PacketRecord, packet_record_key
 from contracts.packet_request import ProcessPackets
 from contracts.star_schema import StarSchema
 from services.processor.download import verify
-from services.processor.star_cells import MISFIT_SCHEMA, PacketRows, known_values, read_parts
+from services.processor.star_cells import PacketRows
+from services.processor.star_misfits import Taken
 from services.processor.star_outputs import OutputLake, Outputs
 from services.processor.star_state import Step, advance
 from services.processor.star_store import Applied, Head, StarStore
-from services.processor.star_tables import source_named
 from shared.consumer import Done
 from shared.errors import InvalidRequest, TransientError
 from shared.log import log
@@ -102,7 +100,7 @@ class _Work:
         """Apply packets to a state; None when another processor moved it on meanwhile."""
         warnings = _gaps(head, todo)
         records = [await self.record(packet) for packet in todo]
-        taken = [Taken(record, self.star, await self.fetch(record)) for record in records]
+        taken = [Taken.of(record, self.star, await self.fetch(record)) for record in records]
         before = await self.store.state(head)
         moment = self.now()
         if head.as_of is not None:
@@ -113,7 +111,7 @@ class _Work:
         step = await asyncio.to_thread(advance, self.star, before, _by_table(taken), outputs.add)
         loads = await outputs.store()
         for each in taken:
-            await outputs.quarantine(each.record, each.misfits)
+            await outputs.quarantine(each.misfits)
         outbox = f"{outputs.prefix}_loads_{moment:%Y%m%dT%H%M%S%fZ}.json"
         await self.lake.put(
             outbox, json.dumps([load.model_dump(mode="json") for load in loads]).encode()
@@ -135,7 +133,7 @@ class _Work:
         done = Done(
             counts=_counts(taken, step, loads),
             expects=tuple(load.part for load in loads),
-            warnings=(*warnings, *_quarantined(taken)),
+            warnings=(*warnings, *(one.misfits.warning() for one in taken if one.misfits.rows)),
         )
         await self.report(done)
         return done
@@ -198,24 +196,6 @@ def _parsed(outbox: bytes) -> list[LoadTable]:
     return [LoadTable.model_validate(load) for load in json.loads(outbox)]
 
 
-@dataclass
-class Taken:
-    """A packet being read; what did not fit is kept as the parts pass by."""
-
-    record: PacketRecord
-    star: StarSchema
-    path: Path
-    misfits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISFIT_SCHEMA))
-
-    def parts(self) -> Iterator[PacketRows]:
-        """Read the packet once, part by part."""
-        packet = self.record.packet
-        source = source_named(self.star, packet.table)
-        for part in read_parts(self.path, source, packet.id, known_values(self.star, packet.table)):
-            self.misfits = pl.concat([self.misfits, part.misfits])
-            yield part
-
-
 def _by_table(taken: Sequence[Taken]) -> dict[str, Iterator[PacketRows]]:
     tables = dict.fromkeys(each.record.packet.table for each in taken)
     return {table: _parts_of(table, taken) for table in tables}
@@ -248,16 +228,6 @@ def _applied(head: Head, packets: Sequence[Packet]) -> dict[str, Applied]:
     return applied
 
 
-def _quarantined(taken: Sequence[Taken]) -> list[str]:
-    return [
-        f"{each.record.packet.table}: {each.misfits.height} rows of packet "
-        f"{each.record.packet.id} do not fit, the first is row {each.misfits['row_number'][0]}: "
-        f"{each.misfits['reason'][0]}"
-        for each in taken
-        if each.misfits.height
-    ]
-
-
 def _counts(taken: Sequence[Taken], step: Step, loads: Sequence[LoadTable]) -> dict[str, int]:
     return {
         "packets": len(taken),
@@ -265,7 +235,7 @@ def _counts(taken: Sequence[Taken], step: Step, loads: Sequence[LoadTable]) -> d
         "rows_in": sum(each.record.rows for each in taken),
         "tables": len(loads),
         "rows": sum(load.rows for load in loads),
-        "quarantined": sum(each.misfits.height for each in taken),
+        "quarantined": sum(each.misfits.rows for each in taken),
         "put_aside": step.put_aside,
         "released": step.released,
     }

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from contracts.star_schema import CellKind, SourceColumn, SourceTable, StarSchema
+from services.processor.star_repeats import repeated_keys
 from shared.errors import RowsUnaccounted
 
 PACKET, FILE, ROW = "packet_id", "filename", "row_number"
 LINEAGE = {PACKET: pl.Int64(), FILE: pl.String(), ROW: pl.Int64()}
 _LINE = "quarry line"
 _WHY = "quarry why"
-_PART_LINES = 25_000
+_PART_BYTES = 8 * 1024 * 1024
 _DECIMAL = pl.Decimal(18, 2)
 _DECIMAL_TEXT = r"^-?\d{1,16}(\.\d{1,2}0*)?$"
 TYPES: Mapping[CellKind, pl.DataType] = {
@@ -76,23 +76,50 @@ def known_values(star: StarSchema, table: str) -> dict[str, frozenset[str]]:
 
 
 def read_parts(
-    path: Path, source: SourceTable, packet_id: int, known: Mapping[str, frozenset[str]]
+    path: Path,
+    source: SourceTable,
+    packet_id: int,
+    known: Mapping[str, frozenset[str]],
+    part_bytes: int = _PART_BYTES,
 ) -> Iterator[PacketRows]:
     """Parse a packet, some lines at a time. A number is taken by its text, so a decimal is exact.
 
     Rules: `not_json` (or no object), `missing`, `wrong_type`, `unknown_value`, `duplicate_key`
-    (within a part; a table's primary key already rules it out).
+    (an earlier row of the packet that fits has it).
     """
     checks = list(_checks(source, known))
+    size = path.stat().st_size
+    again = pl.Series(dtype=pl.Int64())
+    if size > part_bytes:
+        keys = (_keys(part, source) for part in _parts_of(path, part_bytes))
+        again = repeated_keys(keys, size, path.parent)
+    gone_by = again.clear()
     lines = 0
+    for part in _parts_of(path, part_bytes):
+        read = _read_part(part, source, checks, (packet_id, path.name, lines), gone_by)
+        yield read
+        keys_read = read.rows[source.key]
+        gone_by = gone_by.append(keys_read.filter(keys_read.is_in(again.implode())))
+        lines += len(part)
+
+
+def _parts_of(path: Path, part_bytes: int) -> Iterator[list[str]]:
     with path.open(encoding="utf-8", newline="\n", errors="replace") as file:
-        while part := list(islice(file, _PART_LINES)):
-            yield _read_part(part, source, checks, (packet_id, path.name, lines))
-            lines += len(part)
+        while part := file.readlines(part_bytes):
+            yield part
+
+
+def _keys(part: list[str], source: SourceTable) -> pl.Series:
+    texts = pl.Series(part).str.json_path_match(f"$.{source.key}")
+    return texts.str.to_integer(strict=False).drop_nulls()
 
 
 def _read_part(
-    part: list[str], source: SourceTable, checks: list[_Check], place: tuple[int, str, int]
+    part: list[str],
+    source: SourceTable,
+    checks: list[_Check],
+    place: tuple[int, str, int],
+    gone_by: pl.Series,
 ) -> PacketRows:
     packet_id, file, before = place
     lines = pl.DataFrame({_LINE: part}, schema={_LINE: pl.String()})
@@ -113,7 +140,8 @@ def _read_part(
         pl.lit(file).alias(FILE),
         ROW,
     )
-    first = pl.col(source.key).is_first_distinct()
+    key = pl.col(source.key)
+    first = key.is_first_distinct() & ~key.is_in(gone_by.implode())
     misfits = _misfits(typed.filter(~fits), checks, source, file)
     read = PacketRows(
         rows.filter(first), pl.concat([misfits, _repeated(rows.filter(~first), source)])

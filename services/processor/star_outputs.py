@@ -14,7 +14,8 @@ from contracts.packet_record import PacketRecord
 from contracts.star_schema import StarSchema
 from services.processor.download import ReadableLake, sha256_of
 from services.processor.load_order import load_id
-from services.processor.parquet import ParquetFile, ParquetParts, write_parquet
+from services.processor.parquet import ParquetFile, ParquetParts
+from services.processor.star_misfits import Misfits
 from services.processor.type_registry import VersionedStore
 from shared.errors import PermanentError
 
@@ -108,18 +109,13 @@ class Outputs:
             database=self.dataset.database,
         )
 
-    async def quarantine(self, record: PacketRecord, misfits: pl.DataFrame) -> None:
+    async def quarantine(self, misfits: Misfits) -> None:
         """Store a packet's rows that did not fit; nothing when all did."""
-        if not misfits.height:
+        written = await asyncio.to_thread(misfits.close)
+        if written is None:
             return
-        name = f"{record.packet.table}_{record.packet.id}.parquet"
-        written = await asyncio.to_thread(
-            write_parquet,
-            misfits,
-            self.folder / name,
-            descriptions={},
-            about={"dataset": self.dataset.name, "table": record.packet.table},
-        )
+        packet = misfits.record.packet
+        name = f"{packet.table}_{packet.id}.parquet"
         await put_once(self.lake, f"{self.prefix}_quarantine/{name}", written)
         written.path.unlink()
 

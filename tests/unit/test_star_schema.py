@@ -1,5 +1,6 @@
 """Star schema, pure: whatever the order and grouping of packets, nothing is lost or stale."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +25,7 @@ from services.processor.star_cells import (
     read_parts,
     row_schema,
 )
+from services.processor.star_repeats import repeated_keys
 from services.processor.star_state import StarState, advance
 from services.processor.star_store import Applied
 from services.processor.star_tables import days_between, source_named
@@ -78,6 +80,57 @@ def test_a_row_that_does_not_fit_names_rule_and_column(line: str, rule: str, col
 def test_a_key_that_comes_twice_in_a_packet_is_quarantined_once() -> None:
     lines = (row("staff", 1), row("staff", 2), row("staff", 1))
     assert misfits("staff", *lines) == [(3, "duplicate_key", "staff_id")]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from(["ok", "bad", "no json"])), max_size=20)
+)
+@settings(deadline=None, max_examples=40)
+def test_a_key_that_comes_again_is_quarantined_however_far_behind(
+    rows: list[tuple[int, str]],
+) -> None:
+    departments = {"ok": 1, "bad": "none"}
+    lines = [
+        row("staff", key, department_id=departments[what]) if what in departments else what
+        for key, what in rows
+    ]
+    source = source_named(STAR, "staff")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "staff_1.jsonl"
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        parts = list(read_parts(path, source, 1, {}, part_bytes=1))
+        assert [one.name for one in Path(folder).iterdir()] == [path.name]
+
+    assert len(parts) == len(lines)
+    first: dict[int, int] = {}
+    for number, (key, what) in enumerate(rows, start=1):
+        if what == "ok":
+            first.setdefault(key, number)
+    kept = {one["staff_id"]: one["row_number"] for part in parts for one in part.rows.to_dicts()}
+    assert kept == first
+    again = [
+        one["row_number"]
+        for part in parts
+        for one in part.misfits.to_dicts()
+        if one["rule"] == "duplicate_key"
+    ]
+    assert again == [
+        number
+        for number, (key, what) in enumerate(rows, start=1)
+        if what == "ok" and first[key] != number
+    ]
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3))), st.integers(1, 9))
+@settings(deadline=None, max_examples=40)
+def test_keys_that_come_again_are_found_in_any_number_of_shares(
+    parts: list[list[int]], shares: int
+) -> None:
+    counted = Counter(key for part in parts for key in part)
+    with TemporaryDirectory() as folder:
+        keys = (pl.Series(part, dtype=pl.Int64()) for part in parts)
+        found = repeated_keys(keys, shares - 1, Path(folder), share_bytes=1)
+    assert sorted(found) == sorted(key for key, times in counted.items() if times > 1)
 
 
 def test_values_are_taken_exactly() -> None:
