@@ -112,10 +112,16 @@ def fold(run_id: str, steps: Sequence[StepRecord]) -> RunProgress:
             _load(step) for step in steps if step.stage == "loader" and step.status == "done"
         ),
         # A warning of the collector travels on with its event: say it once.
-        warnings=tuple(dict.fromkeys(f"{step.part}: {t}" for step in steps for t in step.warnings)),
+        warnings=tuple(dict.fromkeys(_warning(step, t) for step in steps for t in step.warnings)),
         parked=parked,
         seconds=_seconds(steps),
     )
+
+
+def _warning(step: StepRecord, text: str) -> str:
+    """Say which part a warning is about, unless it says so itself."""
+    folder = step.part.partition("/")[0]
+    return text if folder == "all" or folder in text else f"{step.part}: {text}"
 
 
 def _run_state(

@@ -44,6 +44,11 @@ class Run:
         return next((step.trace for step in self.steps if step.trace), None)
 
     @property
+    def quarters(self) -> int:
+        """How many quarters it is about; 0 for a dataset that has none."""
+        return sum("Q" in folder.part for folder in self.progress.folders)
+
+    @property
     def rows(self) -> int:
         """Rows of its committed loads."""
         return sum(self.progress.rows_by_table.values())

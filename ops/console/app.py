@@ -77,6 +77,7 @@ def build_console(
             Route("/dlq/plan", dead_letters.plan, methods=["POST"]),
             Route("/dlq/replay", dead_letters.replay, methods=["POST"]),
             Route("/dlq/purge", dead_letters.purge, methods=["POST"]),
+            Route("/dlq/resume", dead_letters.resume, methods=["POST"]),
             Route("/dlq/audit", dead_letters.audit),
             Route("/dlq/work/{work_id}", dead_letters.progress),
             Route("/dlq/{queue}/{message_id}", dead_letters.message),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ops.console.app import Console
 
 _FRESH = timedelta(minutes=1)
-_SHOWN = 200
+_PAGE = 100
 _SLICES = 24
 _FIELDS = ("service", "dataset", "period", "error", "kind", "since", "until", "where")
 
@@ -80,8 +81,11 @@ async def plan(request: Request) -> Response:
         return console.page.answer("refused.html", 422, said=str(problem))
     if not messages:
         return console.page.answer("refused.html", 422, said="No message fits this filter.")
+    page = _page(form, len(messages))
     made = await console.bench.plan(
-        messages[:_SHOWN], selection=wanted.describe(), rows=bool(form.get("rows"))
+        messages[(page - 1) * _PAGE : page * _PAGE],
+        selection=wanted.describe() + (f", page {page}" if len(messages) > _PAGE else ""),
+        rows=bool(form.get("rows")),
     )
     console.work.keep(made)
     return console.page.answer("plan.html", plan=made, left=len(messages) - len(made.messages))
@@ -130,6 +134,18 @@ async def purge(request: Request) -> Response:
     return _begin(console, "purge", deed)
 
 
+async def resume(request: Request) -> Response:
+    """Take up a replay or purge that was cut off."""
+    console: Console = request.app.state.console
+    form = await request.form()
+    action_id = str(form.get("action_id"))
+
+    async def deed(show: "Callable[[Tally], None]") -> deeds.Result:
+        return await deeds.resume(console.bench, action_id, pace=Pace(_rate(form)), progress=show)
+
+    return _begin(console, "resume", deed)
+
+
 async def progress(request: Request) -> Response:
     """Show how far a replay or purge is; the page asks again until it has ended."""
     console: Console = request.app.state.console
@@ -172,6 +188,8 @@ async def _listing(
     except InvalidFilter as error:
         found, problem = [], str(error)
     now = datetime.now(UTC)
+    page = _page(given, len(found))
+    asked = {name: str(given.get(name) or "") for name in _FIELDS}
     groups = [
         (group, group.counts(now=now, span=timedelta(hours=24), buckets=_SLICES))
         for group in grouped(everything)
@@ -179,22 +197,39 @@ async def _listing(
     return {
         "here": "dlq",
         "looks": looks,
-        "oldest": _oldest(everything),
+        "oldest": _first(everything, lambda one: one.sent_at),
+        "expiry": _first(everything, lambda one: one.expires_at),
         "groups": groups,
-        "messages": found[:_SHOWN],
+        "messages": found[(page - 1) * _PAGE : page * _PAGE],
         "count": len(found),
+        "page": page,
+        "pages": _pages(len(found)),
+        "query": urlencode({name: text for name, text in asked.items() if text}),
         "total": len(everything),
-        "given": {name: str(given.get(name) or "") for name in _FIELDS},
+        "given": asked,
         "problem": problem,
         "unfinished": console.bench.journal.unfinished(),
     }
 
 
-def _oldest(messages: list[ParkedMessage]) -> dict[str, datetime]:
+def _first(
+    messages: list[ParkedMessage], moment_of: "Callable[[ParkedMessage], datetime]"
+) -> dict[str, datetime]:
     found: dict[str, datetime] = {}
     for one in messages:
-        found[one.queue] = min(one.sent_at, found.get(one.queue, one.sent_at))
+        at = moment_of(one)
+        found[one.queue] = min(at, found.get(one.queue, at))
     return found
+
+
+def _pages(count: int) -> int:
+    return max(1, -(-count // _PAGE))
+
+
+def _page(given: "QueryParams | FormData", count: int) -> int:
+    """Return which page of `count` messages is asked for, from 1."""
+    text = str(given.get("page") or "1")
+    return max(1, min(_pages(count), int(text) if text.isdecimal() else 1))
 
 
 async def _find(console: "Console", request: Request) -> ParkedMessage | None:

@@ -1,4 +1,4 @@
-"""The heat map: in which state each quarter of each dataset is. Pure."""
+"""The heat map: in which state each quarter of each dataset is, and each run of others. Pure."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from contracts import Period, StepRecord
+from ops.runs import Run, runs_of
 
+_STRIP = 24
 State = Literal["missing", "collecting", "partial", "loaded", "restated", "failed"]
 GLYPHS: dict[State, str] = {
     "missing": "",
@@ -41,6 +43,34 @@ class HeatMap:
     dataset: str
     years: tuple[int, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The latest runs of a dataset without quarters, the oldest first; each with its state."""
+
+    dataset: str
+    runs: tuple[tuple[Run, State | Literal["same"]], ...]
+
+
+def strips(steps: Sequence[StepRecord]) -> list[Strip]:
+    """Lay out the datasets the run log knows no quarters of."""
+    quarterly = {heat.dataset for heat in heat_maps(steps, Period(1, 1))}
+    by_dataset: dict[str, list[Run]] = defaultdict(list)
+    for run in runs_of([step for step in steps if step.dataset not in quarterly]):
+        by_dataset[run.dataset].append(run)
+    return [
+        Strip(dataset, tuple((run, _run_state(run)) for run in reversed(runs[:_STRIP])))
+        for dataset, runs in sorted(by_dataset.items())
+    ]
+
+
+def _run_state(run: Run) -> State | Literal["same"]:
+    if run.progress.state == "parked":
+        return "failed"
+    if run.progress.state != "finished":
+        return "collecting"
+    return "loaded" if run.rows else "same"
 
 
 def heat_maps(steps: Sequence[StepRecord], today: Period) -> list[HeatMap]:

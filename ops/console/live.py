@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from contracts import Period
 from ops.console.drawing import timeline
-from ops.console.heat import heat_maps
+from ops.console.heat import heat_maps, strips
 from ops.console.picture import stations
 from ops.console.pulse import Moment
 from ops.runs import runs_of
@@ -73,7 +73,7 @@ def _fragments(console: "Console", moment: Moment) -> dict[str, str]:
             stations=stations(moment.depths, steps, moment.reading, moment.at),
             metrics=SHOWN,
         ),
-        "heat": page.text("heat.html", maps=heat_maps(steps, today)),
+        "heat": page.text("heat.html", maps=heat_maps(steps, today), strips=strips(steps)),
         "runs": page.text("run_list.html", runs=moment.runs[:_RUNS_ON_FRONT]),
         "rows": page.text("growth.html", growths=moment.growths),
     }

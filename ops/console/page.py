@@ -1,6 +1,6 @@
 """Rendering: templates with everything escaped, and the words for times and numbers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._jinja.globals.update(env=env, csrf=csrf, write=write)
+        self._jinja.globals.update(env=env, csrf=csrf, write=write, soon=soon)
         self._jinja.filters.update(
             ago=ago,
             seconds=seconds,
@@ -48,6 +48,11 @@ class Page:
 def ago(then: datetime | None, now: datetime) -> str:
     """Say how long it is from `then` to `now`, in one unit; negative spans are to come."""
     return "" if then is None else seconds((now - then).total_seconds())
+
+
+def soon(then: datetime | None, now: datetime) -> bool:
+    """Say whether it is less than two days to `then`."""
+    return then is not None and then - now < timedelta(days=2)
 
 
 def seconds(length: float | None) -> str:

@@ -131,6 +131,15 @@ def test_a_warning_passed_from_stage_to_stage_is_told_once() -> None:
     assert fold("run", steps).warnings == (f"2020Q3: {warning}",)
 
 
+def test_a_warning_that_names_its_quarter_is_not_given_it_again() -> None:
+    named = "call_reports 2020Q3: RCO is incomplete"
+    steps = [
+        step("generator", "all", expects=("2020Q3",), warnings=("40 quarters at once",)),
+        step("collector", "2020Q3", warnings=(named,)),
+    ]
+    assert fold("run", steps).warnings == ("40 quarters at once", named)
+
+
 def test_the_seconds_of_a_stage_run_from_its_first_start_to_its_last_end() -> None:
     steps = [GENERATED, *whole_quarter("2013Q1")]
     assert fold("run", steps).folders[0].loader.seconds == 4
