@@ -11,6 +11,7 @@ from ops.errors import CommandFailed
 from ops.screen import err
 from ops.stack.postgres import PostgresDidNotStart
 from shared.errors import QuarryError
+from shared.local_mode import read_env_file
 
 # Command -> module and function (or Typer app, for a family). Only what is called is imported,
 # because some commands need libraries that take a second to load.
@@ -60,6 +61,7 @@ def main() -> None:
     own = os.environ.get("NO_PROXY", "")
     os.environ["NO_PROXY"] = ",".join(filter(None, [own, "127.0.0.1,localhost"]))
     try:
+        read_env_file()
         build_app(next(iter(sys.argv[1:]), None))(prog_name="quarry")
     except (CommandFailed, QuarryError, PostgresDidNotStart) as error:
         err.print(f"[red]quarry:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -30,6 +30,7 @@ from shared.aws import Clients, open_clients
 from shared.consumer import Consumer, only
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.local_mode import read_env_file
 from shared.log import log
 from shared.run_log import DynamoRunLog
 from shared.send import publish as put_on_bus
@@ -39,6 +40,7 @@ from shared.worker import LambdaHandler, Service, run_worker
 @asynccontextmanager
 async def open_collector() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
+    read_env_file()
     settings = CollectorSettings()
     log.info("leftovers_swept", folders=await asyncio.to_thread(sweep))
     async with AsyncExitStack() as stack:

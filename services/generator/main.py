@@ -12,6 +12,7 @@ from services.generator.settings import GeneratorSettings
 from shared.aws import open_clients
 from shared.consumer import Consumer
 from shared.inbox import SqsInbox
+from shared.local_mode import read_env_file
 from shared.run_log import DynamoRunLog
 from shared.send import send_batch
 from shared.worker import LambdaHandler, Service, run_worker
@@ -20,6 +21,7 @@ from shared.worker import LambdaHandler, Service, run_worker
 @asynccontextmanager
 async def open_generator() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
+    read_env_file()
     settings = GeneratorSettings()
     async with open_clients() as clients:
 

@@ -18,6 +18,7 @@ from shared.consumer import Consumer, Done, only
 from shared.errors import InvalidRequest
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.local_mode import read_env_file
 from shared.run_log import DynamoRunLog
 from shared.send import publish
 from shared.worker import LambdaHandler, Service, run_worker
@@ -26,6 +27,7 @@ from shared.worker import LambdaHandler, Service, run_worker
 @asynccontextmanager
 async def open_loader() -> AsyncIterator[Service]:
     """Read the environment, open clients and database and wire the use case."""
+    read_env_file()
     settings = LoaderSettings()
     async with AsyncExitStack() as stack:
         clients = await stack.enter_async_context(open_clients())
@@ -72,6 +74,8 @@ async def open_loader() -> AsyncIterator[Service]:
 async def _access(settings: LoaderSettings, stack: AsyncExitStack) -> ReadAccess:
     if settings.database_url is not None:
         return credentials.fixed(settings.database_url.get_secret_value())
+    if settings.local_mode:
+        raise InvalidRequest("LOCAL_MODE=true: set DATABASE_URL in the environment or in .env")
     if settings.database_secret is None:
         raise InvalidRequest("set DATABASE_URL or QUARRY_DATABASE_SECRET")
     client = aioboto3.Session().client("secretsmanager")

@@ -8,6 +8,11 @@ from shared.settings import ServiceSettings
 class LoaderSettings(ServiceSettings):
     """Adds where the database is and how long a load may take or wait there."""
 
+    local_mode: bool = Field(
+        default=False,
+        validation_alias="LOCAL_MODE",
+        description="Credentials come from the environment and `.env` alone, never from a secret.",
+    )
     database_url: SecretStr | None = Field(
         default=None, validation_alias="DATABASE_URL", description="Wins over the secret."
     )

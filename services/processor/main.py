@@ -15,6 +15,7 @@ from shared.aws import open_clients
 from shared.consumer import Consumer
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.local_mode import read_env_file
 from shared.run_log import DynamoRunLog
 from shared.send import Order, send_batch
 from shared.worker import LambdaHandler, Service, run_worker
@@ -23,6 +24,7 @@ from shared.worker import LambdaHandler, Service, run_worker
 @asynccontextmanager
 async def open_processor() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
+    read_env_file()
     settings = ProcessorSettings()
     async with open_clients() as clients:
 

@@ -63,7 +63,8 @@ async def process_packets(
         for _ in range(_ATTEMPTS):
             await work.send_what_was_left()
             head, etag = await store.head()
-            todo = [packet for packet in envelope.payload.packets if not head.has(packet)]
+            asked_for = dict.fromkeys(envelope.payload.packets)
+            todo = [packet for packet in asked_for if not head.has(packet)]
             if not todo:
                 return await work.done_before(head)
             done = await work.apply(head, etag, todo)
@@ -196,15 +197,11 @@ def _parsed(outbox: bytes) -> list[LoadTable]:
     return [LoadTable.model_validate(load) for load in json.loads(outbox)]
 
 
-def _by_table(taken: Sequence[Taken]) -> dict[str, Iterator[PacketRows]]:
-    tables = dict.fromkeys(each.record.packet.table for each in taken)
-    return {table: _parts_of(table, taken) for table in tables}
-
-
-def _parts_of(table: str, taken: Sequence[Taken]) -> Iterator[PacketRows]:
+def _by_table(taken: Sequence[Taken]) -> dict[str, dict[int, Iterator[PacketRows]]]:
+    tables: dict[str, dict[int, Iterator[PacketRows]]] = {}
     for each in taken:
-        if each.record.packet.table == table:
-            yield from each.parts()
+        tables.setdefault(each.record.packet.table, {})[each.record.packet.id] = each.parts()
+    return tables
 
 
 def _gaps(head: Head, packets: Sequence[Packet]) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """What the star schema remembers between packets, and how packets move it on. Pure.
 
-The latest raw row of every source table that feeds a dimension is kept, rather than read back from
-the dimensions: a dimension does not hold the keys it was joined by, its load may still be under
-way, and the processor has no access to the database.
+The latest raw row of every source table that a dimension is joined from is kept, rather than read
+back from the dimensions: a dimension does not hold the keys it was joined by, its load may still be
+under way, and the processor has no access to the database. Of a table that alone makes a dimension
+only keys and the packets they came with are kept: such a table may have millions of rows.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -23,6 +24,7 @@ from services.processor.star_tables import (
     newest,
     source_named,
     span_of,
+    stands_alone,
     tables_of_dimensions,
     touched_keys,
     wider,
@@ -37,7 +39,8 @@ _COMPLETE = "quarry complete"
 class StarState:
     """All that is needed to apply the next packet, whichever it is.
 
-    `latest`: newest row by key, per source table of a dimension. `waiting`: facts whose dimensions
+    `latest`: newest row by key, per source table of a dimension; key and packet only where
+    `stands_alone`. `waiting`: facts whose dimensions
     are not all there, per fact. `serials`: the last record id given, per fact. `span`: the days
     the calendar has.
     """
@@ -52,7 +55,11 @@ class StarState:
         """Return the state before the first packet."""
         return cls(
             latest={
-                name: pl.DataFrame(schema=row_schema(source_named(star, name)))
+                name: pl.DataFrame(
+                    schema={source_named(star, name).key: pl.Int64(), PACKET: pl.Int64()}
+                    if stands_alone(star, name)
+                    else row_schema(source_named(star, name))
+                )
                 for name in sorted(tables_of_dimensions(star))
             },
             waiting={
@@ -73,30 +80,34 @@ class Step:
 def advance(
     star: StarSchema,
     state: StarState,
-    packets: Mapping[str, Iterable[PacketRows]],
+    packets: Mapping[str, Mapping[int, Iterable[PacketRows]]],
     emit: Emit,
 ) -> Step:
-    """Apply packets, by source table and in any order of ids, to the state.
+    """Apply packets, by source table and id, to the state.
 
-    `emit` gets the rows to load, a table's in one or more frames, none of them empty. Only tables
-    that feed dimensions are held in memory; those of facts pass through part by part.
+    `emit` gets the rows to load, a table's in one or more frames, none of them empty, and of a
+    dimension no key twice. Only tables that dimensions are joined from are held in memory; the
+    others pass through part by part.
 
     Raises:
         RowsUnaccounted: a fact would be lost.
     """
-    arrived = {
-        name: pl.concat([state.latest[name].clear(), *(part.rows for part in packets[name])])
-        for name in state.latest
-        if name in packets
-    }
-    latest = {
-        name: newest(known, arrived[name], source_named(star, name).key)
-        if name in arrived
-        else known
-        for name, known in state.latest.items()
-    }
+    arrived: dict[str, pl.DataFrame] = {}
+    latest = dict(state.latest)
+    for name, known in state.latest.items():
+        if name not in packets:
+            continue
+        if stands_alone(star, name):
+            latest[name] = _pass_on(star, name, known, packets[name], emit)
+        else:
+            parts = _in_order(packets[name])
+            arrived[name] = pl.concat([known.clear(), *(part.rows for part in parts)])
+            latest[name] = newest(known, arrived[name], source_named(star, name).key)
     keys: dict[str, pl.Series] = {}
     for dimension in star.dimensions:
+        if stands_alone(star, dimension.of):
+            keys[dimension.name] = latest[dimension.of][source_named(star, dimension.of).key]
+            continue
         rows = dimension_rows(star, dimension, latest)
         keys[dimension.name] = rows[dimension.key]
         touched = touched_keys(star, dimension, latest, arrived)
@@ -111,7 +122,7 @@ def advance(
         released += whole.height
         waiting = [waits]
         held = [arrived[fact.of]] if fact.of in arrived else None
-        for rows in held or (part.rows for part in packets.get(fact.of, ())):
+        for rows in held or (part.rows for part in _in_order(packets.get(fact.of, {}))):
             new = fact_rows(fact, rows)
             after, whole, waits = _settle(star, fact, after, new, is_complete)
             _emit_filled(emit, fact.name, whole)
@@ -121,6 +132,36 @@ def advance(
     if after.span is not None and after.span != state.span:
         _emit_filled(emit, star.calendar, days_between(after.span, state.span))
     return Step(after, put_aside, released)
+
+
+def _in_order(packets: Mapping[int, Iterable[PacketRows]]) -> Iterator[PacketRows]:
+    return (part for packet_id in sorted(packets) for part in packets[packet_id])
+
+
+def _pass_on(
+    star: StarSchema,
+    table: str,
+    known: pl.DataFrame,
+    packets: Mapping[int, Iterable[PacketRows]],
+    emit: Emit,
+) -> pl.DataFrame:
+    """Emit a table's dimensions as its parts pass by; return the keys known then.
+
+    The newest packet comes first, so that no key is emitted twice.
+    """
+    key = source_named(star, table).key
+    for packet_id in sorted(packets, reverse=True):
+        newer = known.filter(pl.col(PACKET) > packet_id)[key]
+        fresh = [known.clear()]
+        for part in packets[packet_id]:
+            rows = part.rows.filter(~pl.col(key).is_in(newer.implode()))
+            for dimension in star.dimensions:
+                if dimension.of == table:
+                    made = dimension_rows(star, dimension, {table: rows})
+                    _emit_filled(emit, dimension.name, made)
+            fresh.append(rows.select(key, PACKET))
+        known = newest(known, pl.concat(fresh), key)
+    return known
 
 
 def _settle(

@@ -100,7 +100,11 @@ class StarStore:
         empty = StarState.empty(self.star)
         rows = {name: await self._read(key) for name, key in head.frames.items()}
         return StarState(
-            latest={name: rows.get(name, frame) for name, frame in empty.latest.items()},
+            # Selected: states of before 2026-11-21 held whole rows of every table.
+            latest={
+                name: rows.get(name, frame).select(frame.columns)
+                for name, frame in empty.latest.items()
+            },
             waiting={name: rows.get(name, frame) for name, frame in empty.waiting.items()},
             serials=head.serials,
             span=head.span,

@@ -23,6 +23,14 @@ def tables_of_dimensions(star: StarSchema) -> frozenset[str]:
     )
 
 
+def stands_alone(star: StarSchema, table: str) -> bool:
+    """Say whether a source table makes dimensions without any other, and nothing else."""
+    made = [dimension for dimension in star.dimensions if dimension.of == table]
+    elsewhere = {lookup.table for each in star.dimensions for lookup in each.lookups}
+    elsewhere |= {fact.of for fact in star.facts}
+    return table not in elsewhere and not any(each.lookups for each in made)
+
+
 def source_named(star: StarSchema, name: str) -> SourceTable:
     """Return a source table's declaration."""
     return next(source for source in star.sources if source.name == name)

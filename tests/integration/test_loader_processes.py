@@ -69,7 +69,8 @@ async def finish(
     clients: Clients, queue_url: str, folder: Path, processor: int
 ) -> dict[str, tuple[int, str]]:
     """Let a processor send a load of its quarter to each table; return how they were numbered."""
-    path, numbered = folder / f"rows{processor}", {}
+    path = folder / f"rows{processor}"
+    numbered: dict[str, tuple[int, str]] = {}
     for table in [f"t{number}" for number in range(_TABLES)]:
         load = declared(path, table, processor)
         if not numbered:

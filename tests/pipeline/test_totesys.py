@@ -1,17 +1,25 @@
 """ToteSys through the real processes, compared with plain SQL on the source."""
 
 import asyncio
+import hashlib
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import boto3
 import pytest
 
+from contracts.packet_record import PacketRecord
+from infra.names import LOCAL_REGION, Names
 from ops.sources.totesys import source_url
 from tests.stack_fixture import QuarryCommand
 
 CHANGED = 500
+NAMES = Names("local")
+_WAIT_SECONDS = 120
 
 # What each warehouse query must say, in the source's own tables and words.
 SAME: dict[str, tuple[str, str]] = {
@@ -81,6 +89,17 @@ class Both:
 
     def warehouse(self, statement: str) -> list[tuple[Any, ...]]:
         return asyncio.run(_rows(self.url, statement))
+
+    def client(self, service: str) -> Any:
+        exports = self.quarry.ok("env").replace("export ", "").splitlines()
+        values = {name: value.strip("'") for name, _, value in (e.partition("=") for e in exports)}
+        session = boto3.Session("test", "test", region_name=LOCAL_REGION)
+        return session.client(service, endpoint_url=values["AWS_ENDPOINT_URL"])
+
+    def send_to_processor(self, body: object) -> str:
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName=NAMES.queue("processor"))["QueueUrl"]
+        return str(sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))["MessageId"])
 
     def pull(self) -> dict[str, Any]:
         report: dict[str, Any] = self.quarry.document("send", "--dataset", "totesys", "--wait")
@@ -190,3 +209,81 @@ def test_a_bad_row_is_quarantined_by_name_and_loaded_once_it_is_mended(both: Bot
     )
     assert len(days) == 2
     assert days[-1] == "2022-11-09"
+
+
+def test_a_bare_request_for_a_packet_on_the_queue_brings_its_rows(both: Both) -> None:
+    s3, ssm = both.client("s3"), both.client("ssm")
+    counter = ssm.get_parameter(Name=NAMES.parameter("totesys", "packet", "department"))
+    last = int(counter["Parameter"]["Value"])
+    key = f"packets/totesys/department/{last}.json"
+    before = PacketRecord.model_validate_json(
+        s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read()
+    )
+    ((row,),) = both.source(
+        'SELECT to_jsonb(department) || \'{"location": "Filey"}\' FROM department'
+        " WHERE department_id = 3"
+    )
+    data = f"{row}\n".encode()
+    packet = before.packet.model_copy(update={"id": last + 1})
+    record = before.model_copy(
+        update={
+            "packet": packet,
+            "key": f"raw/totesys/department_{packet.id}/by-hand/department_{packet.id}.jsonl",
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "rows": 1,
+        }
+    )
+    s3.put_object(Bucket=NAMES.bucket, Key=record.key, Body=data)
+    s3.put_object(Bucket=NAMES.bucket, Key=record.record_key, Body=record.model_dump_json())
+
+    both.send_to_processor({"packets": [{"table": "department", "id": packet.id}]})
+
+    wait_for(lambda: department_3(both) == {"Filey"})
+    # The collector takes the packet for its own, and counts on from it.
+    both.source("UPDATE department SET location = 'Whitby' WHERE department_id = 3")
+    both.pull()
+    assert department_3(both) == {"Whitby"}
+
+
+def department_3(both: Both) -> set[str]:
+    """Return where the warehouse thinks the people of a department are."""
+    people = {key for (key,) in both.source("SELECT staff_id FROM staff WHERE department_id = 3")}
+    found = both.warehouse("SELECT staff_id, location FROM totesys.dim_staff")
+    return {location for key, location in found if key in people}
+
+
+def test_a_request_that_fails_is_told_by_log_metric_and_table(both: Both) -> None:
+    message_id = both.send_to_processor({"packets": [{"table": "staff", "id": 999_999}]})
+
+    sqs, runs = both.client("sqs"), both.client("dynamodb")
+    url = sqs.get_queue_url(QueueName=NAMES.dead_letter_queue("processor"))["QueueUrl"]
+    parked: list[Any] = []
+    wait_for(lambda: parked.extend(sqs.receive_message(QueueUrl=url).get("Messages", [])) or parked)
+    for message in parked:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert "999999" in parked[0]["Body"]
+
+    log = "".join(path.read_text() for path in (both.quarry.home / "logs").glob("processor*"))
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    ours = [line for line in lines if line.get("sqs_message_id") == message_id]
+    (told,) = (line for line in ours if line["message"] == "message_parked")
+    run_id = told["run_id"]
+    assert "MissingObject" in told["reason"]
+    metrics = [line for line in lines if "_aws" in line]
+    assert any(m.get("Parked") == [1.0] and m.get("run_id") == run_id for m in metrics)
+    assert any(m.get("Failures") == [1.0] and m["error"] == "MissingObject" for m in metrics)
+    items = runs.query(
+        TableName=NAMES.runs_table,
+        KeyConditionExpression="run_id = :run",
+        ExpressionAttributeValues={":run": {"S": run_id}},
+    )["Items"]
+    assert [item["status"]["S"] for item in items] == ["parked"]
+    assert "staff" in items[0]["reason"]["S"]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

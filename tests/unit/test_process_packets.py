@@ -103,6 +103,30 @@ async def test_a_repeated_message_applies_nothing_twice() -> None:
     assert len(landed(lake, send, "fact_sales_order")) == 1
 
 
+async def test_a_packet_that_is_named_twice_is_applied_once() -> None:
+    lake, send = FakeLake(), FakeSender()
+    packets = await put_dimensions(lake)
+    order = await put_packet(lake, "sales_order", 1, [row("sales_order")])
+    done = await run(lake, send, event(*packets, order, order))
+    assert done.counts["packets"] == len(packets) + 1
+    assert loads(send)["fact_sales_order"].rows == 1
+
+
+async def test_a_state_with_whole_rows_is_read_as_keys() -> None:
+    lake, send = FakeLake(), FakeSender()
+    await run(lake, send, event(await put_packet(lake, "design", 1, [row("design")])))
+    (key,) = (key for key in lake.objects if key.endswith("/design.parquet"))
+    kept = pl.read_parquet(io.BytesIO(lake.objects[key]))
+    assert kept.columns == ["design_id", "packet_id"]
+    whole = kept.with_columns(design_name=pl.lit("Bag"), row_number=pl.lit(1))
+    buffer = io.BytesIO()
+    whole.write_parquet(buffer)
+    lake.objects[key] = buffer.getvalue()
+    second = await put_packet(lake, "design", 2, [row("design", 1), row("design", 2)])
+    done = await run(lake, send, event(second, run_id="run-2"))
+    assert done.counts["rows"] == 2
+
+
 async def test_loads_that_were_not_sent_are_sent_by_the_next_attempt() -> None:
     lake, send = FakeLake(), FakeSender(fail_times=1)
     message = event(*await put_dimensions(lake))

@@ -20,6 +20,7 @@ from contracts.star_schema import StarSchema
 from services.collector.sources.row_versions import ranges_of
 from services.processor.star_cells import (
     MISFIT_SCHEMA,
+    PACKET,
     PacketRows,
     known_values,
     read_parts,
@@ -149,7 +150,7 @@ def test_rows_in_are_rows_out_plus_misfits(lines: list[str]) -> None:
     assert read.rows.height + read.misfits.height == len(lines)
 
 
-TABLES = ("staff", "department", "counterparty", "address", "sales_order", "payment")
+TABLES = ("staff", "department", "counterparty", "address", "design", "sales_order", "payment")
 REFERENCES = {
     "staff": "department_id",
     "counterparty": "legal_address_id",
@@ -172,6 +173,8 @@ def histories(draw: st.DrawFn) -> list[Change]:
                 changed[REFERENCES[table]] = draw(st.integers(1, 3))
             if table == "department":
                 changed["location"] = draw(st.sampled_from(["Leeds", "York", None]))
+            if table == "design":
+                changed["design_name"] = draw(st.sampled_from(["Bag", "Hat", "Shoe"]))
             changes.append((key, changed))
         packets.append((table, changes))
     return packets
@@ -198,6 +201,10 @@ def test_the_tables_are_what_a_plain_reading_of_the_history_says(history: list[C
         key: departments[one["department_id"]].get("location", "Leeds")
         for key, one in staff.items()
         if one["department_id"] in departments
+    }
+    designs = last_rows(history, "design")
+    assert merged["dim_design"] == {1: "Bag"} | {
+        key: one.get("design_name", "Bag") for key, one in designs.items()
     }
     orders = [
         key
@@ -243,13 +250,13 @@ class Emitted:
 def apply(groups: Sequence[Sequence[tuple[str, PacketRows]]]) -> Mapping[str, Any]:
     """What the warehouse holds after the groups: dimensions merged, facts appended."""
     state = StarState.empty(STAR)
-    merged: dict[str, Any] = {"dim_staff": {}, "dim_counterparty": {}}
+    merged: dict[str, Any] = {"dim_staff": {}, "dim_counterparty": {}, "dim_design": {}}
     merged |= {"fact_sales_order": [], "fact_payment": []}
     serials: list[int] = []
     for group in groups:
-        by_table: dict[str, list[PacketRows]] = {}
+        by_table: dict[str, dict[int, list[PacketRows]]] = {}
         for table, read in group:
-            by_table.setdefault(table, []).append(read)
+            by_table.setdefault(table, {})[read.rows[PACKET][0]] = [read]
         emitted = Emitted()
         state = advance(STAR, state, by_table, emitted).state
         tables = emitted.rows
@@ -257,6 +264,10 @@ def apply(groups: Sequence[Sequence[tuple[str, PacketRows]]]) -> Mapping[str, An
             merged["dim_staff"][one["staff_id"]] = one["location"]
         for one in rows_in(tables, "dim_counterparty"):
             merged["dim_counterparty"][one["counterparty_id"]] = one["counterparty_legal_city"]
+        designs = [one["design_id"] for one in rows_in(tables, "dim_design")]
+        assert len(designs) == len({*designs})
+        for one in rows_in(tables, "dim_design"):
+            merged["dim_design"][one["design_id"]] = one["design_name"]
         for one in rows_in(tables, "fact_sales_order"):
             merged["fact_sales_order"].append(one["sales_order_id"])
             serials.append(one["sales_record_id"])
