@@ -12,6 +12,7 @@ import asyncpg
 import boto3
 import pytest
 
+from contracts import StepRecord
 from contracts.packet_record import PacketRecord
 from infra.names import LOCAL_REGION, Names
 from ops.sources.totesys import source_url
@@ -256,30 +257,48 @@ def department_3(both: Both) -> set[str]:
 def test_a_request_that_fails_is_told_by_log_metric_and_table(both: Both) -> None:
     message_id = both.send_to_processor({"packets": [{"table": "staff", "id": 999_999}]})
 
-    sqs, runs = both.client("sqs"), both.client("dynamodb")
-    url = sqs.get_queue_url(QueueName=NAMES.dead_letter_queue("processor"))["QueueUrl"]
-    parked: list[Any] = []
-    wait_for(lambda: parked.extend(sqs.receive_message(QueueUrl=url).get("Messages", [])) or parked)
-    for message in parked:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    assert "999999" in parked[0]["Body"]
-
-    log = "".join(path.read_text() for path in (both.quarry.home / "logs").glob("processor*"))
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    ours = [line for line in lines if line.get("sqs_message_id") == message_id]
-    (told,) = (line for line in ours if line["message"] == "message_parked")
-    run_id = told["run_id"]
+    wait_for(lambda: told_of(both, message_id))
+    (told,) = told_of(both, message_id)
     assert "MissingObject" in told["reason"]
-    metrics = [line for line in lines if "_aws" in line]
-    assert any(m.get("Parked") == [1.0] and m.get("run_id") == run_id for m in metrics)
-    assert any(m.get("Failures") == [1.0] and m["error"] == "MissingObject" for m in metrics)
-    items = runs.query(
+    run_id = told["run_id"]
+    wait_for(
+        lambda: any(
+            line.get("Failures") == [1.0] and line["error"] == "MissingObject"
+            for line in processor_log(both)
+        )
+    )
+    assert any(
+        line.get("Parked") == [1.0] and line.get("run_id") == run_id for line in processor_log(both)
+    )
+    (item,) = both.client("dynamodb").query(
         TableName=NAMES.runs_table,
         KeyConditionExpression="run_id = :run",
         ExpressionAttributeValues={":run": {"S": run_id}},
     )["Items"]
-    assert [item["status"]["S"] for item in items] == ["parked"]
-    assert "staff" in items[0]["reason"]["S"]
+    step = StepRecord.model_validate_json(item["body"]["S"])
+    assert (step.stage, step.status, step.dataset) == ("processor", "parked", "totesys")
+    assert "MissingObject" in (step.reason or "")
+    assert step.finished_at is not None
+    sqs = both.client("sqs")
+    url = sqs.get_queue_url(QueueName=NAMES.dead_letter_queue("processor"))["QueueUrl"]
+    (parked,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=parked["ReceiptHandle"])
+    assert "999999" in parked["Body"]
+
+
+def processor_log(both: Both) -> list[dict[str, Any]]:
+    texts = [path.read_text() for path in (both.quarry.home / "logs").glob("processor*")]
+    # The last line may still be under way.
+    lines = "".join(texts).rpartition("\n")[0].splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def told_of(both: Both, message_id: str) -> list[dict[str, Any]]:
+    return [
+        line
+        for line in processor_log(both)
+        if line.get("sqs_message_id") == message_id and line["message"] == "message_parked"
+    ]
 
 
 def wait_for(condition: Callable[[], object]) -> None:
