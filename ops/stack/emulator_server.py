@@ -73,7 +73,7 @@ class DurableEmulator:
                 _tell_ages()
             else:
                 self._save_everything_soon()
-        elif target not in _FREQUENT_READS and scope.get("method") == "POST":
+        elif _is_drop(scope) or (target not in _FREQUENT_READS and scope.get("method") == "POST"):
             self._save_everything_soon()
         await self._vendor.app(scope, receive, send)
 
@@ -173,6 +173,11 @@ def _tell_ages() -> None:
         point = {"Timestamp": now, "Unit": "Seconds", "Value": age}
         point["Dimensions"] = {"QueueName": queue["name"]}
         metrics.set_scoped(account, region, key, [point])
+
+
+def _is_drop(scope: Scope) -> bool:
+    """Say whether an object goes to an inbox: a moment later its event is a message in a queue."""
+    return scope.get("method") == "PUT" and "/inbox/" in scope.get("path", "")
 
 
 def _header(scope: Scope, wanted: bytes) -> str:
