@@ -17,6 +17,7 @@ demo: setup  ## Run the main job on the embedded stack and show what landed
 
 .PHONY: test
 test: setup lint types  ## Check style, types and import rules, then run every test
+	@bash tests/setup.sh
 	@bash tests/run.sh
 
 .PHONY: unit
