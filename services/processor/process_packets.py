@@ -131,10 +131,13 @@ class _Work:
         if not await self.store.replace(following, etag):
             log.info("star_moved_on", version=head.version)
             return None
+        misfits = [one.misfits.warning() for one in taken if one.misfits.rows]
+        for reason in misfits:
+            log.warning("rows_quarantined", reason=reason)
         done = Done(
             counts=_counts(taken, step, loads),
             expects=tuple(load.part for load in loads),
-            warnings=(*warnings, *(one.misfits.warning() for one in taken if one.misfits.rows)),
+            warnings=(*warnings, *misfits),
         )
         await self.report(done)
         return done
