@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
+
 from services.loader.columns import widest
 from services.loader.parquet import FileColumn
 from services.loader.postgres import Connection
@@ -175,6 +177,22 @@ def require_permission(table: Table, todo: str, *, allowed: bool) -> None:
             f"{table.schema}.{table.name} does not fit the file and QUARRY_MAY_MIGRATE is off; "
             f"let the migration role run: {todo}"
         )
+
+
+async def carry_out(connection: Connection, table: Table, todo: str) -> None:
+    """Run the statement that makes `table` fit.
+
+    Raises:
+        SchemaMismatch: something outside Quarry, such as a view, needs a column as it is; the
+            message names it.
+    """
+    try:
+        await connection.execute(todo)
+    except asyncpg.FeatureNotSupportedError as error:
+        raise SchemaMismatch(
+            f"{table.schema}.{table.name} has to change for the file, but {error.detail}; drop it, "
+            "replay the message and create it again"
+        ) from error
 
 
 async def describe(connection: Connection, table: Table, columns: Sequence[FileColumn]) -> None:

@@ -8,6 +8,7 @@ from services.loader.ledger import Loaded
 from services.loader.merge import merge
 from services.loader.migrate import (
     Table,
+    carry_out,
     describe,
     planned,
     require_permission,
@@ -35,7 +36,7 @@ async def bring_in(
         loaded = await fill_anew(connection, target, arrival, change)
     else:
         if todo:
-            await connection.execute(todo)
+            await carry_out(connection, table, todo)
             if mode == "replace_period":
                 await create_as_of(connection, target)
         loaded = await _fill(connection, target, arrival)

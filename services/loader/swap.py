@@ -10,7 +10,7 @@ from dataclasses import replace
 from services.loader.arrival import Arrival, Target
 from services.loader.binary_copy import Into, copy_rows
 from services.loader.ledger import Loaded
-from services.loader.migrate import Change, Table, statement
+from services.loader.migrate import Change, Table, carry_out, statement
 from services.loader.postgres import Connection
 from services.loader.sql import qualified, short_name
 
@@ -53,7 +53,7 @@ async def fill_anew(
     for row in former:
         await connection.execute(f"DROP TABLE {qualified(row['schema'], row['name'])}")
     if change.actions:
-        await connection.execute(statement(table, change, target.key))
+        await carry_out(connection, table, statement(table, change, target.key))
     await connection.execute(f"ALTER TABLE {table.sql} ATTACH PARTITION {new.sql} DEFAULT")
     return Loaded("loaded", copied, inserted=copied, removed=removed)
 

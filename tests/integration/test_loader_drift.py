@@ -82,6 +82,16 @@ async def test_a_column_that_never_had_a_value_takes_any_type(
     assert (await types_of(ledger_connection))["rcfd2170"] == "date"
 
 
+async def test_a_view_that_needs_the_old_type_is_named(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    await bring(ledger_connection, tmp_path / "a", bank_rows({1: 10}))
+    await ledger_connection.execute("CREATE VIEW own AS SELECT rcfd2170 FROM call_reports.rc")
+
+    with pytest.raises(SchemaMismatch, match=r"call_reports\.rc .* on view own depends on column"):
+        await second(ledger_connection, tmp_path / "b", with_assets(pa.array([1.5])))
+
+
 async def test_integers_that_a_float_cannot_hold_keep_the_column_from_widening(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:

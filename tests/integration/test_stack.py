@@ -57,6 +57,12 @@ def test_every_listening_part_listens_on_this_machine_only(own_stack: QuarryComm
     assert addresses == {"127.0.0.1"}
 
 
+def test_no_process_shows_a_password_in_its_command_line(own_stack: QuarryCommand) -> None:
+    password = (own_stack.home / "data" / "postgres" / "password").read_text()
+    commands = [" ".join(process.cmdline()) for process in own_stack.processes()]
+    assert [command for command in commands if password in command] == []
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_is_seen_and_comes_back_on_its_port(
     own_stack: QuarryCommand, part: str
