@@ -1,11 +1,14 @@
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from contracts import StepRecord
 from infra.names import ENVIRONMENTS, SERVICES, Environment, Names, is_fifo
 from infra.template import Template
+from shared.metrics import measure
 
 Committed = Mapping[Environment, Mapping[str, Template]]
 _HERE: Mapping[Environment, str] = {
@@ -78,6 +81,43 @@ def test_parked_messages_and_repeated_failures_are_mailed_to_the_administrators(
     assert [(mail["Protocol"], mail["TopicArn"]) for mail in mails] == (
         [] if env == "local" else [("email", {"Ref": topic.logical_id})]
     )
+
+
+def test_the_alarm_for_repeated_failure_watches_what_a_service_prints_when_it_retries(
+    committed: Committed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = committed["prod"][Names("prod").stack("collector")]
+    (alarm,) = (
+        alarm.properties
+        for alarm in template.resources("AWS::CloudWatch::Alarm")
+        if alarm.properties["AlarmName"].endswith("-failing")
+    )
+    (function,) = template.resources("AWS::Lambda::Function")
+    namespace = function.properties["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    step = StepRecord(
+        run_id="run",
+        stage="collector",
+        part="2013Q1",
+        status="retrying",
+        dataset="call_reports",
+        message_id="message",
+        started_at=moment,
+        finished_at=moment,
+        attempt=1,
+    )
+
+    measure(step)
+
+    printed = json.loads(capsys.readouterr().out.splitlines()[0])
+    (told,) = printed["_aws"]["CloudWatchMetrics"]
+    assert told["Namespace"] == alarm["Namespace"]
+    assert alarm["MetricName"] in {metric["Name"] for metric in told["Metrics"]}
+    assert told["Dimensions"] == [[dimension["Name"] for dimension in alarm["Dimensions"]]]
+    assert {name: printed[name] for (name,) in told["Dimensions"]} == {
+        dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]
+    }
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
