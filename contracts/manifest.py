@@ -32,7 +32,9 @@ class CollectedFile(Contract):
         examples=[6922],
     )
     dropped: DroppedFile | None = Field(
-        default=None, description="What a dropped file was found to be; others have none."
+        default=None,
+        title="Dropped",
+        description="What a dropped file was found to be; others have none.",
     )
 
 
