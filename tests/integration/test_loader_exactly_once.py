@@ -28,6 +28,15 @@ async def test_kills_at_any_point_lose_and_double_nothing(arena: Arena, tmp_path
     assert {name.split(" ")[0] for name in report.faults} >= {"kill_loader", "cut_connection"}
 
 
+async def test_a_loader_that_slept_while_another_took_over_commits_nothing(
+    arena: Arena, tmp_path: Path
+) -> None:
+    report = await soak(arena, tmp_path, kills=2, seed=22, weights=(0, 0, 0, 1))
+
+    assert report.taken_over >= 2
+    assert report.differences == []
+
+
 async def test_a_build_with_the_ledger_in_its_own_transaction_is_caught(
     arena: Arena, tmp_path: Path
 ) -> None:

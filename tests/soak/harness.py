@@ -31,7 +31,8 @@ Action = Literal["kill_loader", "cut_connection", "stop_server", "sleep_past_lea
 MOMENTS: tuple[Moment, ...] = ("before_copy", "in_copy", "before_commit", "commit")
 ACTIONS: tuple[Action, ...] = ("kill_loader", "cut_connection", "stop_server", "sleep_past_lease")
 _QUIET, _ANYWHERE, _FORGETTING = 0.35, 0.2, 0.1
-_WEIGHTS = (10, 6, 1, 1)
+Weights = tuple[int, int, int, int]
+_WEIGHTS: Weights = (10, 6, 1, 1)
 _FORKS = multiprocessing.get_context("forkserver")
 # The fork server of Python 3.11 does not take over sys.path; without this nothing is preloaded and
 # every loader would import its libraries anew.
@@ -120,9 +121,17 @@ def _wait_for_end(data_dir: Path) -> None:
 
 
 async def soak(
-    arena: Arena, folder: Path, *, kills: int, seed: int, build: Build = "sound"
+    arena: Arena,
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    build: Build = "sound",
+    weights: Weights = _WEIGHTS,
 ) -> Report:
     """Repeat the workload under faults until `kills` have struck; compare after each round.
+
+    `weights` say how often each action of `ACTIONS` is drawn.
 
     A broken build is caught by its first difference; a sound one has to stand all the kills.
     """
@@ -133,8 +142,8 @@ async def soak(
         messages = make_workload(folder, seed + report.rounds)
         quiet, shaken = await arena.database(), await arena.database()
         runs = [
-            _Run(arena, quiet, folder, report, None, "sound"),
-            _Run(arena, shaken, folder, report, dice, build),
+            _Run(arena, quiet, folder, report, None, "sound", weights),
+            _Run(arena, shaken, folder, report, dice, build, weights),
         ]
         for run in runs:
             await asyncio.gather(*(run.drain(list(queue)) for queue in messages.values()))
@@ -157,6 +166,7 @@ class _Run:
     report: Report
     dice: random.Random | None
     build: Build
+    weights: Weights
 
     async def drain(self, queue: list[Envelope[LoadTable]]) -> None:
         """Deliver the messages of one group in order, each until a loader has deleted it."""
@@ -170,7 +180,7 @@ class _Run:
     def _draw(self) -> Fault | None:
         if self.dice is None or self.dice.random() < _QUIET:
             return None
-        action = self.dice.choices(ACTIONS, _WEIGHTS)[0]
+        action = self.dice.choices(ACTIONS, self.weights)[0]
         if action == "sleep_past_lease":
             return Fault(action, self.dice.choice(("in_copy", "before_commit")))
         if self.dice.random() < _ANYWHERE:
