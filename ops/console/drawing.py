@@ -61,6 +61,31 @@ def timeline(steps: Sequence[StepRecord], now: datetime) -> tuple[list[Lane], fl
 
 
 @dataclass(frozen=True)
+class CommittedLoad:
+    """A load that is in its table."""
+
+    step: StepRecord
+
+    @property
+    def rows(self) -> int:
+        """Rows of its file."""
+        return self.step.counts.get("rows", 0)
+
+
+def is_committed_load(step: StepRecord) -> bool:
+    """Say whether a step is a load that is in its table: there are dozens in a folder."""
+    return step.stage == "loader" and step.status == "done"
+
+
+def committed_loads(steps: Sequence[StepRecord]) -> dict[str, list[CommittedLoad]]:
+    """Sort the loads that are in their tables by folder."""
+    found: dict[str, list[CommittedLoad]] = {}
+    for step in filter(is_committed_load, steps):
+        found.setdefault(step.part.split("/", 1)[0], []).append(CommittedLoad(step))
+    return found
+
+
+@dataclass(frozen=True)
 class Growth:
     """Rows of a table after each of its loads, the first load first."""
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from contracts import Period
-from ops.console.drawing import timeline
+from ops.console.drawing import committed_loads, is_committed_load, timeline
 from ops.console.heat import heat_maps, strips
 from ops.console.picture import stations
 from ops.console.pulse import Moment
@@ -60,7 +60,16 @@ async def run(request: Request) -> Response:
         said = f"There is no run {run_id}."
         return console.page.answer("missing.html", 404, here="runs", said=said)
     lanes, length = timeline(found[0].steps, datetime.now(UTC))
-    return console.page.answer("run.html", here="runs", run=found[0], lanes=lanes, length=length)
+    loads = committed_loads(found[0].steps)
+    return console.page.answer(
+        "run.html",
+        here="runs",
+        run=found[0],
+        lanes=lanes,
+        length=length,
+        steps=[step for step in found[0].steps if not is_committed_load(step)],
+        loads=loads,
+    )
 
 
 def _fragments(console: "Console", moment: Moment) -> dict[str, str]:

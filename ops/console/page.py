@@ -31,6 +31,7 @@ class Page:
             ago=ago,
             seconds=seconds,
             moment=moment,
+            clock=clock,
             highlighted=highlighted,
             number=number,
             gauge=gauge,
@@ -69,6 +70,12 @@ def seconds(length: float | None) -> str:
 def moment(at: datetime | None) -> str:
     """Write a moment for people, in UTC."""
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """Write a moment in little room, in UTC: today's by the time alone."""
+    at = at.astimezone(UTC)
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def number(value: float | None) -> str:

@@ -13,6 +13,7 @@ from ops.console.drawing import Growth
 from ops.console.picture import Depths
 from ops.dlq.queues import DeadLetterQueues
 from ops.runs import Run, read_steps, runs_of
+from services.loader.postgres import Database
 from shared.errors import QuarryError
 from shared.log import log
 
@@ -108,21 +109,25 @@ class Pulse:
     async def _growths(self) -> list[Growth]:
         if self.access.database is None:
             return []
-        async with self.access.database.connection() as connection:
-            if not await connection.fetchval("SELECT to_regclass('quarry.load') IS NOT NULL"):
-                return []
-            rows = await connection.fetch(
-                "SELECT table_schema, table_name,"
-                " array_agg(loaded_at ORDER BY loaded_at) AS moments,"
-                " array_agg(total ORDER BY loaded_at) AS rows FROM (SELECT *,"
-                " sum(inserted - removed) OVER (PARTITION BY table_schema, table_name"
-                " ORDER BY loaded_at)::bigint AS total FROM quarry.load) AS l"
-                " GROUP BY 1, 2 ORDER BY max(total) DESC, 1, 2 LIMIT $1",
-                _GROWTHS,
-            )
-        return [
-            Growth(
-                row["table_schema"], row["table_name"], tuple(row["moments"]), tuple(row["rows"])
-            )
-            for row in rows
-        ]
+        every = await self.access.every_database()
+        found = [growth for database in every for growth in await _growths_in(database)]
+        return sorted(found, key=lambda growth: -max(growth.rows))[:_GROWTHS]
+
+
+async def _growths_in(database: Database) -> list[Growth]:
+    async with database.connection() as connection:
+        if not await connection.fetchval("SELECT to_regclass('quarry.load') IS NOT NULL"):
+            return []
+        rows = await connection.fetch(
+            "SELECT table_schema, table_name,"
+            " array_agg(loaded_at ORDER BY loaded_at) AS moments,"
+            " array_agg(total ORDER BY loaded_at) AS rows FROM (SELECT *,"
+            " sum(inserted - removed) OVER (PARTITION BY table_schema, table_name"
+            " ORDER BY loaded_at)::bigint AS total FROM quarry.load) AS l"
+            " GROUP BY 1, 2 ORDER BY max(total) DESC, 1, 2 LIMIT $1",
+            _GROWTHS,
+        )
+    return [
+        Growth(row["table_schema"], row["table_name"], tuple(row["moments"]), tuple(row["rows"]))
+        for row in rows
+    ]
