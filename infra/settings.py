@@ -6,10 +6,17 @@ from typing import Literal
 
 from infra.names import ENVIRONMENTS, LOCAL_ACCOUNT, LOCAL_REGION, SERVICES, Environment, Service
 
-Edition = Environment | Literal["prod-collector-task", "prod-collector-network"]
+Edition = (
+    Environment | Literal["prod-collector-task", "prod-collector-network", "prod-other-account"]
+)
 """An environment, or a variant that is synthesised and checked but not committed."""
 
-EDITIONS: tuple[Edition, ...] = (*ENVIRONMENTS, "prod-collector-task", "prod-collector-network")
+EDITIONS: tuple[Edition, ...] = (
+    *ENVIRONMENTS,
+    "prod-collector-task",
+    "prod-collector-network",
+    "prod-other-account",
+)
 
 VISIBILITY_FACTOR = 6
 """AWS asks for a visibility timeout of at least six function timeouts, so that throttled
@@ -123,18 +130,22 @@ class ScheduleSettings:
 
     A filing deadline is `days_after_quarter_end`; the month's re-collection fetches the last
     `recollect_quarters` again to find restatements. `incremental` maps a dataset without periods
-    to its minutes between runs.
+    to its minutes between runs; `refresh` one that is taken over whole to its hour of the day, UTC.
     """
 
     enabled: bool
     days_after_quarter_end: int
     recollect_quarters: int
     incremental: Mapping[str, int] = field(default_factory=dict)
+    refresh: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One environment. `account` and `region` None: whichever it is deployed to."""
+    """One environment. `account` and `region` None: whichever it is deployed to.
+
+    `source_roles` are roles in other accounts that may read DynamoDB tables, by dataset.
+    """
 
     env: Environment
     account: str | None
@@ -154,6 +165,7 @@ class Settings:
     archive_days: int | None = None
     raw_archive_after_days: int = 90
     clean_expires_after_days: int = 30
+    source_roles: Mapping[str, str] = field(default_factory=dict)
 
 
 def settings_for(edition: Edition) -> Settings:
@@ -162,6 +174,8 @@ def settings_for(edition: Edition) -> Settings:
         return with_collector_task(_SETTINGS["prod"])
     if edition == "prod-collector-network":
         return with_collector_network(_SETTINGS["prod"], _EXAMPLE_NETWORK)
+    if edition == "prod-other-account":
+        return replace(_SETTINGS["prod"], source_roles=_EXAMPLE_ROLES)
     return _SETTINGS[edition]
 
 
@@ -189,6 +203,7 @@ def with_collector_network(settings: Settings, network: NetworkSettings) -> Sett
     return replace(settings, services=services)
 
 
+_EXAMPLE_ROLES = {"invoices": "arn:aws:iam::111122223333:role/quarry-reads-invoices"}
 _EXAMPLE_NETWORK = NetworkSettings(
     subnet_ids=("subnet-0123456789abcdef0", "subnet-0fedcba9876543210"),
     security_group_ids=("sg-0123456789abcdef0",),
@@ -284,6 +299,7 @@ _SETTINGS: dict[Environment, Settings] = {
             days_after_quarter_end=46,
             recollect_quarters=4,
             incremental={"totesys": 30, "hires": 60},
+            refresh={"invoices": 3},
         ),
         alarm_email="quarry-dev@example.com",
         keep_data=False,
@@ -310,6 +326,7 @@ _SETTINGS: dict[Environment, Settings] = {
             days_after_quarter_end=46,
             recollect_quarters=8,
             incremental={"totesys": 10, "hires": 60},
+            refresh={"invoices": 3},
         ),
         alarm_email="quarry-prod@example.com",
         keep_data=True,

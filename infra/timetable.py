@@ -34,3 +34,5 @@ def scheduled_requests(
     )
     for dataset, minutes in schedule.incremental.items():
         yield f"incremental-{dataset}", f"rate({minutes} minutes)", {"dataset": dataset}
+    for dataset, hour in schedule.refresh.items():
+        yield f"refresh-{dataset}", f"cron(0 {hour} * * ? *)", {"dataset": dataset}

@@ -37,7 +37,8 @@ class Watch:
     """One run being followed. `parked_before` are the messages in the DLQs when it began.
 
     `dead_parts` names local processes that do not run; on AWS there are none to look at. A run
-    with work missing is stalled when all queues have been empty for `idle_seconds`.
+    with work missing is stalled when all queues have been empty for `idle_seconds`, look by look:
+    an emulator that was too busy to answer was not idle.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Watch:
     idle_seconds: float
     _quiet_since: float = 0
     _looked: float = 0
+    _quiet_seconds: float = 0
 
     async def follow(self, show: Callable[[RunProgress], None], *, timeout_seconds: float) -> Ended:
         """Call `show` with each new state of the run until it ends."""
@@ -82,13 +84,15 @@ class Watch:
         now = time.monotonic()
         if now - self._looked < _LOOK_AT_QUEUES_EVERY_SECONDS:
             return None
-        self._looked = now
+        since = min(now - self._looked, _LOOK_AT_QUEUES_EVERY_SECONDS) if self._looked else 0.0
         depths = await read_depths(self.clients.sqs, self.target)
+        self._looked = time.monotonic()
+        self._quiet_seconds += since
         if any(depth.busy for depth in depths.values()):
-            self._quiet_since = now
+            self._quiet_since, self._quiet_seconds = self._looked, 0
         if dead := self._not_running():
             return dead
-        if now - self._quiet_since < self.idle_seconds:
+        if self._quiet_seconds < self.idle_seconds:
             return None
         new = sum(depth.parked for depth in depths.values()) - self.parked_before
         where = [

@@ -1,7 +1,12 @@
+import json
+from collections.abc import Mapping
+
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from contracts import DynamoSource
+from contracts.datasets import all_datasets
 from infra.collector_task import add_task
 from infra.names import INBOX, Names
 from infra.network import RDS_AUTHORITIES, join_network, own_interfaces
@@ -32,6 +37,7 @@ class CollectorStack(Stack):
                 publish(names),
                 _take_turns(names),
                 *_source_databases(names),
+                *_source_tables(names, settings.source_roles),
                 *([own_interfaces()] if network else []),
             ],
             # Waiting for a turn at the source and the download fit in one invocation together.
@@ -39,6 +45,7 @@ class CollectorStack(Stack):
                 "QUARRY_FETCHER": "browser",
                 "QUARRY_PATIENCE_SECONDS": "240",
                 "QUARRY_TLS_ROOT_CERTIFICATES": RDS_AUTHORITIES,
+                **_role_variables(settings.source_roles),
             },
         )
         if service.function and network:
@@ -74,3 +81,21 @@ def _source_databases(names: Names) -> list[iam.PolicyStatement]:
             [names.arn("ssm", f"parameter/quarry/{names.env}/*/packet/*")],
         ),
     ]
+
+
+def _source_tables(names: Names, roles: Mapping[str, str]) -> list[iam.PolicyStatement]:
+    """Return the rights to scan declared tables, or to assume the roles that may."""
+    tables = [
+        names.arn("dynamodb", f"table/{dataset.source.name_in(names.env, table)}")
+        for dataset in all_datasets().values()
+        if isinstance(dataset.source, DynamoSource) and dataset.name not in roles
+        for table in dataset.source.tables
+    ]
+    found = [allow(["dynamodb:DescribeTable", "dynamodb:Scan"], tables)] if tables else []
+    return [*found, *([allow(["sts:AssumeRole"], list(roles.values()))] if roles else [])]
+
+
+def _role_variables(roles: Mapping[str, str]) -> dict[str, str]:
+    if not roles:
+        return {}
+    return {"QUARRY_DYNAMODB": json.dumps({name: {"role_arn": arn} for name, arn in roles.items()})}

@@ -36,6 +36,7 @@ _TABLE_CHANGES = frozenset(
 _FREQUENT_READS = frozenset(
     {"AmazonSQS.ReceiveMessage", "AmazonSQS.GetQueueAttributes", "AmazonSQS.GetQueueUrl"}
     | {"DynamoDB_20120810.Query", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.Scan"}
+    | {"DynamoDB_20120810.DescribeTable", "DynamoDB_20120810.ListTables"}
 )
 _METRICS_ASKED = b"Action=GetMetricData"
 # Answers that wait for a save share it when they come this close together.
@@ -51,6 +52,7 @@ class DurableEmulator:
         self._vendor = import_module("ministack.app")
         self._persistence = import_module("ministack.core.persistence")
         self._journal_path = state / "dynamodb.journal"
+        self._tables_path = state / "dynamodb.json"
         self._queues_saved: asyncio.Future[None] | None = None
         self._settling: asyncio.TimerHandle | None = None
 
@@ -103,12 +105,19 @@ class DurableEmulator:
                     "a"
                 ) as journal:  # no fsync: the page cache survives a kill
                     journal.write(entry + "\n")
-                    grown = journal.tell() > _JOURNAL_BYTES
+                    grown = journal.tell() > self._journal_limit()
                 if grown:
                     self._save_everything()
             await send(message)
 
         return send_journalled
+
+    def _journal_limit(self) -> int:
+        """Return what the journal may hold: as much as is saved, so that filling stays linear."""
+        try:
+            return max(_JOURNAL_BYTES, self._tables_path.stat().st_size)
+        except FileNotFoundError:
+            return _JOURNAL_BYTES
 
     def _save_everything_soon(self) -> None:
         if self._settling is None:

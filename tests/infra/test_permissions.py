@@ -70,6 +70,11 @@ _MAY: Mapping[str, Permissions] = {
         ("ssm:GetParameter", _arn("ssm", "parameter/quarry/prod/*/packet/*")),
         ("ssm:PutParameter", _arn("ssm", "parameter/quarry/prod/*/packet/*")),
         ("dynamodb:UpdateItem", _arn("dynamodb", "table/quarry-prod-runs")),
+        *(
+            (f"dynamodb:{action}", _arn("dynamodb", f"table/invoice-{table}-prod"))
+            for action in ("DescribeTable", "Scan")
+            for table in ("documents", "metadata", "templates", "audit")
+        ),
         _PUBLISH,
     },
     "processor": _works_on(

@@ -94,6 +94,23 @@ def test_the_collector_as_a_task_may_do_what_its_function_may(fresh: Fresh) -> N
     }
 
 
+def test_tables_in_another_account_are_read_by_its_role_and_no_other_way(fresh: Fresh) -> None:
+    role = "arn:aws:iam::111122223333:role/quarry-reads-invoices"
+    own = fresh["prod"].templates["Quarry-Collector-prod"]
+    text = fresh["prod-other-account"].templates["Quarry-Collector-prod"]
+    (function,) = Template("Quarry-Collector-prod", json.loads(text)).resources(
+        "AWS::Lambda::Function"
+    )
+    variables = function.properties["Environment"]["Variables"]
+
+    more = _permissions(text, "FunctionRole") - _permissions(own, "FunctionRole")
+    less = _permissions(own, "FunctionRole") - _permissions(text, "FunctionRole")
+
+    assert more == {("sts:AssumeRole", role)}
+    assert {action for action, _ in less} == {"dynamodb:DescribeTable", "dynamodb:Scan"}
+    assert json.loads(variables["QUARRY_DYNAMODB"]) == {"invoices": {"role_arn": role}}
+
+
 def test_the_collector_in_a_network_of_yours_gets_its_place_there_and_nothing_else(
     fresh: Fresh,
 ) -> None:
