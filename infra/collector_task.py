@@ -58,7 +58,8 @@ def add_task(
         description="The collector calls out; nothing calls in.",
         allow_all_outbound=False,
     )
-    group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "the sources and AWS")
+    for port, what in ((443, "the portal and AWS"), (5432, "source databases")):
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), what)
     fargate = ecs.FargateService(
         scope,
         "Task",

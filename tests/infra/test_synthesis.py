@@ -76,6 +76,17 @@ def test_the_collector_as_a_task_is_the_same_image_with_a_read_only_root(fresh: 
     assert "\nUSER 10001\n" in image
 
 
+def test_the_collector_as_a_task_calls_the_web_and_databases_and_nothing_calls_it(
+    fresh: Fresh,
+) -> None:
+    text = fresh["prod-collector-task"].templates["Quarry-Collector-prod"]
+    template = Template("Quarry-Collector-prod", json.loads(text))
+    (group,) = template.resources("AWS::EC2::SecurityGroup")
+
+    assert [rule["ToPort"] for rule in group.properties["SecurityGroupEgress"]] == [443, 5432]
+    assert "SecurityGroupIngress" not in group.properties
+
+
 def test_the_collector_as_a_task_may_do_what_its_function_may(fresh: Fresh) -> None:
     function = fresh["prod"].templates["Quarry-Collector-prod"]
     task = fresh["prod-collector-task"].templates["Quarry-Collector-prod"]
