@@ -40,7 +40,9 @@ class CollectorSettings(ServiceSettings):
     ratio: int = Field(default=200, gt=0, description="Inflated to stored size of a member.")
     side_by_side: int = Field(default=8, gt=0, description="Members in work at once.")
     drop_bytes: int = Field(
-        default=5 * 1024**3, gt=0, description="Size a dropped file may have; S3 copies no more."
+        default=2_560 * 1024**2,
+        gt=0,
+        description="Size of a dropped file and of all a run takes: the processor's /tmp holds them.",
     )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,

@@ -178,6 +178,17 @@ async def test_a_bad_file_does_not_keep_good_ones_waiting() -> None:
     assert (inbox.taken, len(done.warnings)) == ([("jobs.csv", 1)], 1)
 
 
+async def test_a_run_takes_so_much_and_leaves_the_rest_to_the_next() -> None:
+    inbox = Inbox(most_bytes=80)
+    for name in ("jobs_a.csv", "jobs_b.csv", "jobs_c.csv"):
+        await inbox.drop(name, b"1," + name.encode() * 4 + b"\n")
+    first, second, third, fourth = [await inbox.collect() for _ in range(4)]
+    assert inbox.taken == [("jobs_a.csv", 1), ("jobs_b.csv", 1), ("jobs_c.csv", 1)]
+    assert first.warnings == ("files left for the next run: 2",)
+    assert second.warnings == ("files left for the next run: 1",)
+    assert (third.warnings, fourth.outcome) == ((), "nothing_new")
+
+
 async def test_a_run_that_died_before_its_manifest_takes_the_file_again() -> None:
     inbox = Inbox()
     await inbox.drop("jobs.csv", JOBS)

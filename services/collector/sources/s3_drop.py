@@ -62,7 +62,10 @@ class _Seen:
 
 @dataclass(frozen=True)
 class DropGatherer:
-    """Collects whatever waits in the inbox, one file at a time.
+    """Collects what waits in the inbox, one file at a time, the oldest first.
+
+    A run takes `most_bytes` of files, more than which no file may have: the processor has to hold
+    them all. Each file's own event has a run, so that those that are left get theirs.
 
     Order of a run: each file checked and copied; manifest; versions (`settle`), each given once;
     then the inbox is emptied, of those very versions only; event. A run that dies is repeated from
@@ -85,12 +88,18 @@ class DropGatherer:
         with tempfile.TemporaryDirectory(
             prefix=folder_prefix("collect"), ignore_cleanup_errors=True
         ) as folder:
-            for stored in await self.lake.listed(INBOX):
+            waiting = sorted(await self.lake.listed(INBOX), key=lambda one: one.written_at)
+            looked_at = 0
+            for place, stored in enumerate(waiting):
+                if looked_at and looked_at + stored.bytes > self.most_bytes:
+                    warnings.append(f"files left for the next run: {len(waiting) - place}")
+                    break
                 try:
                     seen = await self._look(order.dataset, source, stored, Path(folder) / "file")
                 except UnfitFile as error:
                     warnings.append(await self._reject(order, stored, str(error)))
                     continue
+                looked_at += stored.bytes if seen else 0
                 if seen and seen.twin:
                     warnings.append(await self._put_away(stored, seen.twin))
                 elif seen:
