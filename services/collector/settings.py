@@ -42,7 +42,7 @@ class CollectorSettings(ServiceSettings):
     drop_bytes: int = Field(
         default=2_560 * 1024**2,
         gt=0,
-        description="Size of a dropped file and of all a run takes: the processor's /tmp holds them.",
+        description="Size of a dropped file and of all a run takes: the processor holds them.",
     )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
