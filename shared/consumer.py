@@ -13,6 +13,7 @@ from shared.inbox import Delivery, Inbox, lease
 from shared.log import bound, log
 from shared.metrics import count_failure, measure
 from shared.run_log import RunLog
+from shared.traces import annotate
 
 PayloadT = TypeVar("PayloadT", bound=Payload)
 # SQS keeps a message invisible for at most 12 hours; nobody waits that long for a retry.
@@ -123,7 +124,7 @@ class Consumer(Generic[PayloadT]):
                 done = await self._run(envelope, seconds_left)
                 ended = _ended(step, "done", **_reported(done))
                 await self.run_log.record(ended)
-            measure(ended)
+            _tell(ended)
             log.info("step_done", part=step.part, outcome=done.outcome, counts=dict(done.counts))
         except asyncio.CancelledError:
             await self.inbox.extend(delivery, 0)
@@ -131,14 +132,14 @@ class Consumer(Generic[PayloadT]):
             raise
         except PermanentError as error:
             await self._park(delivery, step, error)
-            measure(_ended(step, "parked"), error=error)
+            _tell(_ended(step, "parked"), error)
         except Exception as error:
             if delivery.attempt >= self.retry.max_receive_count:
                 await self._park(delivery, step, error)
-                measure(_ended(step, "parked"), error=error)
+                _tell(_ended(step, "parked"), error)
                 return
             await self._retry_later(delivery, step, error)
-            measure(_ended(step, "retrying"), error=error)
+            _tell(_ended(step, "retrying"), error)
             raise
 
     async def _is_copy(self, delivery: Delivery) -> bool:
@@ -182,6 +183,11 @@ class Consumer(Generic[PayloadT]):
             # The lease runs out by itself; the first error is the one to tell.
             log.warning("retry_not_announced", reason=str(second))
         log.warning("message_retried", part=step.part, reason=reason, seconds=round(delay))
+
+
+def _tell(step: StepRecord, error: Exception | None = None) -> None:
+    measure(step, error=error)
+    annotate(step, error=error)
 
 
 def _reported(done: Done) -> dict[str, Any]:

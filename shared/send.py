@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from contracts import Envelope
 from shared.aws import aws_errors
 from shared.errors import PermanentError, TransientError
+from shared.traces import trace_header
 
 if TYPE_CHECKING:
     from types_aiobotocore_events.client import EventBridgeClient
+    from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
     from types_aiobotocore_sqs.client import SQSClient
 
 # Limits of SendMessageBatch: 10 entries and 1 MiB together (AWS SQS quotas, since August 2025).
@@ -66,6 +68,10 @@ async def _send_chunk(sqs: "SQSClient", queue_url: str, entries: list[dict[str, 
 
 def _entry(envelope: Envelope[Any], order: Order | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"MessageBody": envelope.to_json()}
+    trace = trace_header(envelope.trace)
+    if trace is not None:
+        attribute = {"DataType": "String", "StringValue": trace}
+        entry["MessageSystemAttributes"] = {"AWSTraceHeader": attribute}
     if order is not None:
         entry["MessageGroupId"] = order.group
         entry["MessageDeduplicationId"] = order.deduplication_id
@@ -94,17 +100,17 @@ async def publish(
     Raises:
         TransientError: EventBridge did not take it (it answers 200 with a failed entry).
     """
+    entry: PutEventsRequestEntryTypeDef = {
+        "EventBusName": bus,
+        "Source": source,
+        "DetailType": envelope.type,
+        "Detail": envelope.to_json(),
+    }
+    trace = trace_header(envelope.trace)
+    if trace is not None:
+        entry["TraceHeader"] = trace
     with aws_errors(f"publishing {envelope.type} on {bus}"):
-        response = await events.put_events(
-            Entries=[
-                {
-                    "EventBusName": bus,
-                    "Source": source,
-                    "DetailType": envelope.type,
-                    "Detail": envelope.to_json(),
-                }
-            ]
-        )
+        response = await events.put_events(Entries=[entry])
     if response["FailedEntryCount"]:
         reason = response["Entries"][0].get("ErrorMessage")
         raise TransientError(f"{bus} did not take {envelope.type}: {reason}")

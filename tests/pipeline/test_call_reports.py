@@ -18,6 +18,7 @@ import pytest
 
 from contracts import Period
 from contracts.datasets.call_reports import SOURCE
+from infra.names import SERVICES
 from ops.commands.sql import ask
 from ops.portal.quarters import MadeUpQuarters
 from ops.stack.home import Home
@@ -184,6 +185,12 @@ def test_no_row_is_unaccounted_for(landed: Landed) -> None:
         for table, columns in tables.items():
             load = landed.report["loads"][f"{quarter}/call_reports.{table}"]
             assert load["rows"] == len(columns["idrssd"])
+
+
+def test_one_trace_leads_from_the_request_to_every_commit(landed: Landed) -> None:
+    for one in landed.quarry.document("runs"):
+        assert {step["stage"] for step in one["steps"]} == set(SERVICES)
+        assert {step["trace"] for step in one["steps"]} == {one["trace"]}
 
 
 def test_every_row_leads_to_its_load(landed: Landed) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from contracts import CollectFolder, Envelope, Period
 from shared.errors import TransientError
-from shared.send import MessagesRefused, Order, send_batch
+from shared.send import MessagesRefused, Order, publish, send_batch
 
 Commands = list[tuple[Envelope[CollectFolder], Order | None]]
 
@@ -18,10 +18,12 @@ class FakeSqs:
     fails: list[set[str]] = field(default_factory=list)
     sender_fault: bool = False
     calls: list[list[str]] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
     async def send_message_batch(self, *, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803  # the names of AWS
         del QueueUrl
         self.calls.append([entry["Id"] for entry in Entries])
+        self.entries += Entries
         failing = self.fails.pop(0) if self.fails else set()
         return {
             "Failed": [
@@ -67,3 +69,28 @@ async def test_entries_refused_for_the_senders_fault_are_not_sent_again() -> Non
     with pytest.raises(MessagesRefused, match="queue refused 1 messages: Busy"):
         await send_batch(sqs, "queue", commands(2))  # type: ignore[arg-type]  # the one call that is used
     assert len(sqs.calls) == 1
+
+
+class FakeBus:
+    """Takes events."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+
+    async def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # the names of AWS
+        self.entries += Entries
+        return {"FailedEntryCount": 0, "Entries": [{}]}
+
+
+async def test_messages_and_events_carry_their_trace_where_aws_looks_for_it() -> None:
+    sqs, bus = FakeSqs(), FakeBus()
+    ((envelope, _),) = commands(1)
+    own = envelope.model_copy(update={"trace": "my own"})
+
+    await send_batch(sqs, "queue", [(envelope, None), (own, None)])  # type: ignore[arg-type]  # the one call that is used
+    await publish(bus, "bus", "quarry.test", envelope)  # type: ignore[arg-type]  # the one call that is used
+    await publish(bus, "bus", "quarry.test", own)  # type: ignore[arg-type]  # the one call that is used
+
+    attribute = {"AWSTraceHeader": {"DataType": "String", "StringValue": envelope.trace}}
+    assert [entry.get("MessageSystemAttributes") for entry in sqs.entries] == [attribute, None]
+    assert [entry.get("TraceHeader") for entry in bus.entries] == [envelope.trace, None]
