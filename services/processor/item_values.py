@@ -16,8 +16,9 @@ Attribute = Mapping[str, Any]
 
 DIGITS = 38
 _INT64 = range(-(2**63), 2**63)
-# DynamoDB's own numbers have at most 38 digits; more than this is no number of its.
-_EXACT = Context(prec=400)
+# DynamoDB's own numbers have 38 digits between 1E-130 and 1E+126; beyond this is none of its.
+_MOST_DIGITS = 200
+_EXACT = Context(prec=2 * _MOST_DIGITS)
 _MICROSECONDS = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -111,6 +112,10 @@ def _number(text: Any) -> Decimal:
         raise Unfit("wrong_type", f"{text!r} is not a number") from None
     if not number.is_finite():
         raise Unfit("wrong_type", f"{text!r} is not a finite number")
+    if not number:
+        return Decimal(0)
+    if len(number.as_tuple().digits) > _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
+        raise Unfit("not_exact", f"is beyond what DynamoDB has as a number: {str(text)[:50]}")
     return number
 
 

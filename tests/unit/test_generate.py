@@ -79,3 +79,33 @@ def test_a_bare_request_gets_its_run_from_the_queues_message_id() -> None:
     other = open_request(body, GenerateRequest, message_id="sqs-2")
     assert first.run_id == again.run_id
     assert first.run_id != other.run_id
+
+
+async def test_what_is_asked_of_scanned_tables_travels_with_the_command() -> None:
+    send = FakeSender()
+    payload = GenerateRequest(dataset="invoices", max_items=9, save_csv=True)
+    asked = Envelope[GenerateRequest].wrap(payload, run_id="r", trace=None, sent_at=AUGUST_2023)
+    await run(asked, send)
+    (command,) = [envelope.payload for envelope in send.sent]
+    assert (command.part, command.max_items, command.save_csv) == ("all", 9, True)
+
+
+async def test_csv_of_quarters_is_asked_for_with_every_command() -> None:
+    send = FakeSender()
+    await run(request(save_csv=True), send)
+    assert [envelope.payload.save_csv for envelope in send.sent] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"dataset": "call_reports", "max_items": 9}, "call_reports has no scanned tables"),
+        ({"dataset": "totesys", "save_csv": True}, "totesys comes as packets, not as tables"),
+    ],
+)
+async def test_what_a_dataset_cannot_do_is_refused(fields: dict[str, Any], reason: str) -> None:
+    asked = Envelope[GenerateRequest].wrap(
+        GenerateRequest.model_validate(fields), run_id="r", trace=None, sent_at=AUGUST_2023
+    )
+    with pytest.raises(InvalidRequest, match=reason):
+        await run(asked, FakeSender())
