@@ -63,6 +63,13 @@ bench: setup  ## Measure one real quarter beside the floor and the old way
 	@uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/benchmarks.txt
 	@python -m benchmarks.quarter
 
+.PHONY: bench-loader
+bench-loader: setup  ## Measure the loader beside the server's own COPY and its peers
+	@test -d .venv-peers || python3 -m venv .venv-peers
+	@uv pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements/peers.txt
+	@python -m benchmarks.loader --peers
+	@python -m benchmarks.loader_memory
+
 .PHONY: soak
 soak: setup  ## Kill loaders and servers 500 times and compare; writes docs/soak.md
 	@python -m tests.soak --kills 500 --seed 1 --report docs/soak.md

@@ -7,13 +7,16 @@ the same rows from a binary file on the server's disk into the same table. Shape
 
 import argparse
 import asyncio
+import json
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from subprocess import PIPE
 from uuid import uuid4
 
 import asyncpg
@@ -24,6 +27,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
 
 from contracts import LoadMode
 from ops.stack import postgres
+from ops.stack.home import ROOT
 from services.loader import ledger
 from services.loader.exactly_once import load_parquet
 from services.loader.postgres import Connection
@@ -31,6 +35,7 @@ from services.loader.table_lock import Limits
 from tests.loads import FIRST, PROVENANCE, write
 
 _ROW_GROUP = 131_072
+_PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 _GENERATOR = np.random.default_rng(7)
 
 
@@ -132,6 +137,21 @@ class Bench:
                 seconds.setdefault(name, []).append(await act())
         return {name: statistics.median(taken) for name, taken in seconds.items()}
 
+    async def peers(self, url: str) -> dict[str, float]:
+        """Return the median seconds of the peers on the same file and an equal table."""
+        await self.connection.execute(
+            "CREATE TABLE call_reports.peer (LIKE call_reports.appended INCLUDING ALL);"
+            " ALTER TABLE call_reports.peer DROP load_id, DROP load_update_ts"
+        )
+        command = [
+            *(str(_PEERS_PYTHON), str(Path(__file__).parent / "peers.py")),
+            *("--url", url, "--parquet", str(self.folder / "rows.parquet")),
+            *("--table", "call_reports.peer", "--repeats", str(self.repeats)),
+        ]
+        finished = await asyncio.to_thread(subprocess.run, command, check=True, stdout=PIPE)
+        measured: dict[str, float] = json.loads(finished.stdout)
+        return measured
+
     def _acts(self, day: int) -> dict[str, Callable[[], Awaitable[float]]]:
         async def append(name: str) -> float:
             await self.connection.execute(f"TRUNCATE call_reports.{name}")
@@ -147,7 +167,7 @@ class Bench:
         }
 
 
-async def run(folder: Path, shapes: list[str], scale: float, repeats: int) -> None:
+async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, peers: bool) -> None:
     """Measure the shapes and print one table."""
     folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
     server = postgres.start(folder / "data", settings={"shared_buffers": "512MB"})
@@ -161,6 +181,8 @@ async def run(folder: Path, shapes: list[str], scale: float, repeats: int) -> No
             await ledger.prepare(connection)
             bench = Bench(connection, folder, make(int(rows * scale)), repeats)
             medians = await bench.measure()
+            if peers:
+                medians |= await bench.peers(server.url)
             for what, seconds in medians.items():
                 ratio = seconds / medians["floor"]
                 print(f"| {name} {bench.table.shape} | {what} | {seconds:.2f} | {ratio:.2f} |")
@@ -174,7 +196,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peers", action="store_true", help="measure benchmarks/peers.py too")
     parser.add_argument("--shape", choices=SHAPES, action="append")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quarry-bench-") as made:
-        asyncio.run(run(Path(made), given.shape or [*SHAPES], given.scale, given.repeats))
+        asyncio.run(
+            run(Path(made), given.shape or [*SHAPES], given.scale, given.repeats, peers=given.peers)
+        )

@@ -18,3 +18,5 @@ done
 grep -A 99 '^uv==' requirements/dev.txt | awk 'NR>1 && !/^ /{exit} {print}' >requirements/uv.txt
 uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
     --python-version 3.11 requirements/emulator.in --output-file requirements/emulator.txt
+uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+    --python-version 3.11 requirements/peers.in --output-file requirements/peers.txt

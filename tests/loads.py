@@ -51,11 +51,35 @@ def write(
 ) -> LoadTable:
     """Write `table` to `path` and declare it; equal rows have an equal content digest."""
     pq.write_table(table, path, **options)
-    data = path.read_bytes()
+    return declare(
+        path,
+        mode=mode,
+        key=key,
+        name=name,
+        period=period,
+        as_of=as_of,
+        load_id=load_id,
+        digest=digest,
+    )
+
+
+def declare(
+    path: Path,
+    *,
+    mode: LoadMode,
+    key: Sequence[str],
+    name: str,
+    period: str | None,
+    as_of: datetime,
+    load_id: UUID | None = None,
+    digest: str | None = None,
+) -> LoadTable:
+    """Declare the Parquet file at `path`."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     fields = [(field.name, str(field.type)) for field in pq.read_schema(path)]
     parsed = Period.parse(period) if period else None
     end: date | None = parsed.end if parsed else None
-    sha256 = hashlib.sha256(data).hexdigest()
     return LoadTable(
         dataset="call_reports",
         load_id=load_id or uuid4(),
@@ -65,8 +89,10 @@ def write(
         period_end=end,
         mode=mode,
         key=tuple(key),
-        object=S3Object(bucket="lake", key=f"clean/{path.name}", bytes=len(data), sha256=sha256),
-        rows=table.num_rows,
+        object=S3Object(
+            bucket="lake", key=f"clean/{path.name}", bytes=path.stat().st_size, sha256=sha256
+        ),
+        rows=pq.read_metadata(path).num_rows,
         schema_fingerprint=schema_fingerprint(fields),
         content_digest=digest or sha256,
         manifest_key="raw/_manifest.json",
