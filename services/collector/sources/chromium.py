@@ -21,8 +21,6 @@ from shared.errors import SourceUnavailable
 
 # What Selenium raises when the browser, or the driver in between, is gone.
 BROWSER_FAILED = (WebDriverException, HTTPError, ConnectionError)
-# Answers to BiDi commands come from the browser itself, never from the network.
-_BIDI_SECONDS = 10
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # Lambda and root have no user namespaces to build the sandbox from
@@ -86,8 +84,7 @@ class Chromium:
         try:
             driver = self._start()
             try:
-                config = _connection(driver).client_config
-                config.timeout, config.websocket_timeout = command_seconds, _BIDI_SECONDS
+                _connection(driver).client_config.timeout = command_seconds
                 yield driver
             finally:
                 self._end(driver)
