@@ -38,7 +38,7 @@ from tests.infra.emulator import Emulator, empty_emulator
 from tests.tls_front import make_authority, make_certificate, running_tls_front
 
 NAMES = Names("dev")
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = 300
 # Roles are the server's, not the database's.
 _LOADER = f"loader_{uuid4().hex}"
 _BANKS = 20
