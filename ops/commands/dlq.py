@@ -11,17 +11,8 @@ import typer
 from infra.names import Environment
 from ops.commands import dlq_deeds
 from ops.commands.dlq_options import (
-    Ids,
-    OfDataset,
-    OfError,
-    OfKind,
-    OfPeriod,
-    OfService,
-    Since,
-    Until,
-    Where,
-    filter_from,
     select_parked,
+    selecting,
     workbench,
 )
 from ops.commands.dlq_view import print_audit, print_message, print_messages, print_plan
@@ -60,54 +51,29 @@ def list_queues(*, max_age: MaxAge = 30, json: Json = False, env: Env = "local")
 
 
 @app.command("show")
+@selecting
 def show(
-    ids: Ids = None,
     *,
-    service: OfService = None,
-    dataset: OfDataset = None,
-    period: OfPeriod = None,
-    error: OfError = None,
-    kind: OfKind = None,
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
+    wanted: Filter,
     max_age: MaxAge = 30,
     json: Json = False,
     env: Env = "local",
 ) -> None:
     """Read parked messages; they stay where they are. One message is shown whole."""
-    wanted = filter_from(
-        ids=ids,
-        service=service,
-        dataset=dataset,
-        period=period,
-        error=error,
-        kind=kind,
-        since=since,
-        until=until,
-        where=where,
-    )
     _, messages = asyncio.run(_look(env, wanted, max_age))
     if json:
         out.print_json(json_module.dumps([_shown(message) for message in messages]))
-    elif ids and len(messages) == 1:
+    elif wanted.ids and len(messages) == 1:
         print_message(messages[0])
     else:
         print_messages(messages)
 
 
 @app.command("plan")
+@selecting
 def plan(
-    ids: Ids = None,
     *,
-    service: OfService = None,
-    dataset: OfDataset = None,
-    period: OfPeriod = None,
-    error: OfError = None,
-    kind: OfKind = None,
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
+    wanted: Filter,
     rows: Annotated[
         bool, typer.Option(help="Try loads in a transaction that is rolled back.")
     ] = True,
@@ -118,17 +84,6 @@ def plan(
     env: Env = "local",
 ) -> None:
     """Say what a replay would do; nothing is changed."""
-    wanted = filter_from(
-        ids=ids,
-        service=service,
-        dataset=dataset,
-        period=period,
-        error=error,
-        kind=kind,
-        since=since,
-        until=until,
-        where=where,
-    )
     made = asyncio.run(_plan(env, wanted, rows=rows))
     if to_file is not None:
         to_file.write_text(made.model_dump_json(indent=2))

@@ -16,20 +16,11 @@ import typer
 
 from infra.names import Environment
 from ops.commands.dlq_options import (
-    Ids,
-    OfDataset,
-    OfError,
-    OfKind,
-    OfPeriod,
-    OfService,
     Rate,
-    Since,
-    Until,
-    Where,
     Why,
     Yes,
-    filter_from,
     select_parked,
+    selecting,
     workbench,
 )
 from ops.commands.dlq_view import print_plan, tally_shown
@@ -100,17 +91,10 @@ def _in_editor(body: str) -> str:
         return path.read_text().strip()
 
 
+@selecting
 def replay(
-    ids: Ids = None,
     *,
-    service: OfService = None,
-    dataset: OfDataset = None,
-    period: OfPeriod = None,
-    error: OfError = None,
-    kind: OfKind = None,
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
+    wanted: Filter,
     why: Why,
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Carry out this plan.", exists=True)
@@ -126,17 +110,6 @@ def replay(
     env: Env = "local",
 ) -> None:
     """Send messages to their queues again, then delete them here. Can be killed and resumed."""
-    wanted = filter_from(
-        ids=ids,
-        service=service,
-        dataset=dataset,
-        period=period,
-        error=error,
-        kind=kind,
-        since=since,
-        until=until,
-        where=where,
-    )
     given = Plan.model_validate_json(plan_file.read_bytes()) if plan_file else None
 
     async def run() -> deeds.Result:
@@ -206,34 +179,16 @@ def resume(
     _tell(asyncio.run(run()))
 
 
+@selecting
 def purge(
-    ids: Ids = None,
     *,
-    service: OfService = None,
-    dataset: OfDataset = None,
-    period: OfPeriod = None,
-    error: OfError = None,
-    kind: OfKind = None,
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
+    wanted: Filter,
     why: Why,
     rate: Rate = 100,
     yes: Yes = False,
     env: Env = "local",
 ) -> None:
     """Archive messages to the lake, then delete them here."""
-    wanted = filter_from(
-        ids=ids,
-        service=service,
-        dataset=dataset,
-        period=period,
-        error=error,
-        kind=kind,
-        since=since,
-        until=until,
-        where=where,
-    )
 
     async def run() -> deeds.Result:
         async with workbench(env) as bench:

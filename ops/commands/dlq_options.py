@@ -1,9 +1,11 @@
 """Options of the `quarry dlq` commands: which messages are meant."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, get_args
+from functools import wraps
+from inspect import Signature, signature
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -32,16 +34,16 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def filter_from(
+    ids: Ids = None,
     *,
-    ids: list[str] | None,
-    service: str | None,
-    dataset: str | None,
-    period: str | None,
-    error: str | None,
-    kind: str | None,
-    since: str | None,
-    until: str | None,
-    where: str | None,
+    service: OfService = None,
+    dataset: OfDataset = None,
+    period: OfPeriod = None,
+    error: OfError = None,
+    kind: OfKind = None,
+    since: Since = None,
+    until: Until = None,
+    where: Where = None,
 ) -> Filter:
     """Return the filter that the options describe.
 
@@ -65,6 +67,23 @@ def filter_from(
         )
     except InvalidFilter as problem:
         raise CommandFailed(str(problem)) from problem
+
+
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `filter_from`; it is called with the filter as `wanted`."""
+    options = signature(filter_from).parameters
+    own = {name: one for name, one in signature(command).parameters.items() if name != "wanted"}
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        words = {name: given.pop(name) for name in options}
+        command(wanted=filter_from(**words), **given)
+
+    parameters = [*options.values(), *own.values()]
+    # What Typer reads.
+    vars(with_options)["__signature__"] = Signature(parameters)
+    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_options
 
 
 @asynccontextmanager

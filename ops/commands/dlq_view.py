@@ -24,11 +24,15 @@ _BUCKETS = 12
 _ID = 8
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table in the house style."""
+def table(*columns: str, folded: Sequence[str] = ()) -> Table:
+    """Return an empty table in the house style; `folded` columns and the last share what is left.
+
+    An id or a number in two lines cannot be read, a sentence can.
+    """
     found = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        found.add_column(column, overflow="fold")
+        wraps = column in folded or column == columns[-1]
+        found.add_column(column, overflow="fold", no_wrap=not wraps)
     return found
 
 
@@ -59,7 +63,7 @@ def print_queues(looks: Sequence[Look], messages: Sequence[ParkedMessage]) -> No
     groups = grouped(messages)
     if groups:
         out.print()
-        found = table("kind", "count", "last 24 h", "service", "dataset", "error", "example")
+        found = table("kind", "count", "last 24 h", "service", "dataset", "error")
         for group in groups:
             counts = group.counts(now=now, span=_SPAN, buckets=_BUCKETS)
             example = group.example
@@ -69,8 +73,7 @@ def print_queues(looks: Sequence[Look], messages: Sequence[ParkedMessage]) -> No
                 sparkline(counts),
                 example.service,
                 example.dataset or "",
-                escape(example.error_type),
-                escape(example.reason),
+                f"{escape(example.error_type)}: {escape(example.reason)}",
             )
         out.print(found)
 
@@ -78,18 +81,16 @@ def print_queues(looks: Sequence[Look], messages: Sequence[ParkedMessage]) -> No
 def print_messages(messages: Sequence[ParkedMessage]) -> None:
     """Print one line a message."""
     now = datetime.now(UTC)
-    found = table("id", "service", "part", "error", "received", "parked", "expires", "reason")
+    found = table("id", "service", "received", "parked", "expires", "what")
     for message in messages:
         part = " ".join(filter(None, [message.period, message.table])) or message.dataset or ""
         found.add_row(
             message.message_id[:_ID] + ("*" if message.edited_body is not None else ""),
             message.service,
-            part,
-            escape(message.error_type),
             str(message.receive_count),
             f"{span(now - message.parked_at)} ago",
             f"in {span(message.expires_at - now)}",
-            escape(message.reason),
+            f"[bold]{escape(part)}[/] {escape(message.error_type)}: {escape(message.reason)}",
         )
     out.print(found)
     out.print(f"{len(messages)} messages; * edited", highlight=False)
@@ -131,15 +132,14 @@ def _body(text: str) -> Syntax:
 
 def print_plan(plan: Plan) -> None:
     """Print what a replay would do, message by message."""
-    found = table("id", "target", "part", "effect", "order risk")
+    found = table("id", "target", "part", "effect", folded=("part",))
     for one in plan.messages:
         part = " ".join(filter(None, [one.period, one.table])) or one.dataset or ""
         found.add_row(
             one.message_id[:_ID] + ("*" if one.edited else ""),
             one.target,
             part,
-            escape(one.effect),
-            escape(one.order_risk or ""),
+            "\n".join(escape(text) for text in (one.effect, one.order_risk) if text),
         )
     out.print(found)
     out.print(
@@ -151,7 +151,8 @@ def print_plan(plan: Plan) -> None:
 
 def print_audit(entries: Iterable[AuditEntry]) -> None:
     """Print the newest deeds."""
-    found = table("when", "who", "deed", "what", "why", "messages", "outcome", "plan")
+    columns = ("when", "who", "deed", "what", "why", "messages", "outcome", "plan")
+    found = table(*columns, folded=("who", "what", "why", "outcome"))
     for entry in entries:
         found.add_row(
             f"{entry.at:%Y-%m-%d %H:%M:%S}",
