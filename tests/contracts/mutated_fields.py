@@ -13,6 +13,7 @@ from contracts import (
     FolderComplete,
     LoadComplete,
     LoadTable,
+    Packet,
     S3Object,
 )
 from contracts.upcast import LoadTableV1
@@ -25,6 +26,10 @@ class Strict(CollectFolder):
 
 class ObjectWithTag(S3Object):
     tag: str
+
+
+class PacketWithRows(Packet):
+    rows: int | None = None
 
 
 OPTIONAL_TEXT: Digits = (str | None, None)
@@ -70,6 +75,12 @@ FIELDS = [
         "an optional field comes",
         LoadTable,
         changed(LoadTable, source=OPTIONAL_TEXT),
+        None,
+    ),
+    mutation(
+        "an optional field comes to what a list holds",
+        FolderComplete,
+        changed(FolderComplete, packets=(tuple[PacketWithRows, ...], ())),
         None,
     ),
     mutation(
