@@ -76,6 +76,8 @@ class Lineage:
 async def explain(database: Database, lake: Lake, table: str, keys: Sequence[str]) -> Lineage:
     """Follow one row back. `keys` are values in key order, or `column=value`; 2013Q1 is a date.
 
+    Appended rows have no key: any `column=value` will do, and of several rows the newest counts.
+
     Raises:
         NoSuchRow: no such table or row.
     """
@@ -84,7 +86,10 @@ async def explain(database: Database, lake: Lake, table: str, keys: Sequence[str
         raise NoSuchRow(f"{table!r} is not schema.table, such as call_reports.rc")
     async with database.connection() as connection:
         types = await _key_columns(connection, schema, name)
-        key = read_key(types, keys)
+        if types:
+            key = read_key(types, keys)
+        else:
+            key = read_conditions(await _columns(connection, schema, name), keys)
         row = await _row(connection, schema, name, key)
         load = await _load(connection, row["load_id"])
         versions = await _versions(connection, schema, name, key)
@@ -118,6 +123,20 @@ def read_key(types: Mapping[str, str], given: Sequence[str]) -> dict[str, Any]:
     return {name: _value(words[name], types[name], name) for name in types}
 
 
+def read_conditions(types: Mapping[str, str], given: Sequence[str]) -> dict[str, Any]:
+    """Turn `column=value` words into values of a table without a key.
+
+    Raises:
+        NoSuchRow: a word is no condition, a column is unknown, or a value does not fit.
+    """
+    named = dict(word.split("=", 1) for word in given if "=" in word)
+    unknown = [word for word in given if "=" not in word] + sorted(set(named) - set(types))
+    if unknown or not named:
+        said = f": {unknown[0]!r} is none of its columns" if unknown else ""
+        raise NoSuchRow(f"the table has no key; give column=value{said}")
+    return {name: _value(word, types[name], name) for name, word in named.items()}
+
+
 def _value(word: str, kind: str, name: str) -> Any:
     try:
         if kind == "date":
@@ -142,8 +161,20 @@ async def _key_columns(connection: Connection, schema: str, name: str) -> dict[s
         schema,
         name,
     )
+    return {row["name"]: row["type"] for row in rows}
+
+
+async def _columns(connection: Connection, schema: str, name: str) -> dict[str, str]:
+    rows = await connection.fetch(
+        "SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type"
+        " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped",
+        schema,
+        name,
+    )
     if not rows:
-        raise NoSuchRow(f"there is no table {schema}.{name} with a key; look with: quarry tables")
+        raise NoSuchRow(f"there is no table {schema}.{name}; look with: quarry tables")
     return {row["name"]: row["type"] for row in rows}
 
 
@@ -152,7 +183,8 @@ async def _row(
 ) -> dict[str, Any]:
     where = " AND ".join(f"{quoted(column)} = ${at}" for at, column in enumerate(key, 1))
     found = await connection.fetchrow(
-        f"SELECT * FROM {qualified(schema, name)} WHERE {where}",  # noqa: S608  # quoted names
+        f"SELECT * FROM {qualified(schema, name)} WHERE {where}"  # noqa: S608  # quoted names
+        " ORDER BY load_update_ts DESC LIMIT 1",
         *key.values(),
     )
     if found is None:

@@ -44,8 +44,9 @@ class Filter:
 
     def describe(self) -> str:
         """Return the conditions as the command line would give them."""
-        given = {name: value for name, value in vars(self).items() if value}
-        return " ".join(f"--{name} {value}" for name, value in given.items()) or "everything"
+        given = {name: value for name, value in vars(self).items() if value and name != "ids"}
+        words = [*self.ids, *(f"--{name} {value}" for name, value in given.items())]
+        return " ".join(words) or "everything"
 
 
 def select(messages: Iterable[ParkedMessage], wanted: Filter) -> list[ParkedMessage]:

@@ -132,6 +132,19 @@ def test_purge_rescue_and_redrive(quarry: Quarry, queues: Queues) -> None:
     assert len(queues.drain("processor")) == 3
 
 
+def test_what_was_rescued_is_replayed_from_the_archive_when_its_queue_has_lost_it(
+    quarry: Quarry, queues: Queues
+) -> None:
+    park(queues.sqs, [Parked("collector", collect(Q1))])
+    key = quarry.run("rescue", "--hours", "400").stdout.split("archived: ")[1].strip()
+    queues.empty()
+
+    replayed = quarry.run("replay", "--archive", key, "--why", "expired meanwhile", "--yes").stdout
+
+    assert "1 done" in replayed
+    assert [message["Body"] for message in queues.drain("collector")] == [collect(Q1)]
+
+
 def test_with_nothing_to_resume_resume_says_so(quarry: Quarry, queues: Queues) -> None:
     assert queues.parked() == 0
     assert "nothing to resume" in quarry.refusal("resume")

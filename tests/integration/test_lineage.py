@@ -106,11 +106,24 @@ async def test_a_row_tells_what_it_was_before(place: Place) -> None:
     assert same.versions == []
 
 
+async def test_an_appended_row_is_found_by_any_of_its_columns(place: Place) -> None:
+    await place.load({37: 100, 242: 200})
+    await place.connection.execute("CREATE TABLE call_reports.facts AS TABLE call_reports.rc")
+
+    found = await explain(place.database, place.lake, "call_reports.facts", ["rcfd2170=200"])
+
+    assert found.row["idrssd"] == 242
+    assert found.file is not None
+    for words, sentence in ((["37"], "'37' is none"), (["a=1"], "'a' is none"), ([], "no key")):
+        with pytest.raises(NoSuchRow, match=sentence):
+            await explain(place.database, place.lake, "call_reports.facts", words)
+
+
 @pytest.mark.parametrize(
     ("table", "key", "sentence"),
     [
         ("rc", ["1"], "not schema.table"),
-        ("call_reports.none", ["1"], "no table call_reports.none"),
+        ("call_reports.none", ["1"], "no table call_reports.none; look"),
         ("call_reports.rc", ["1"], "the key is: period_end, idrssd"),
         ("call_reports.rc", ["1", "soon"], "is not a date"),
         ("call_reports.rc", ["1", "2013Q1"], "no row with"),
