@@ -45,6 +45,8 @@ async def load_parquet(
     started = clock()
     _check(declaration)
     rows = ParquetRows(path, declaration.object.key)
+    # While the server is asked, and perhaps another load waited for.
+    ahead = asyncio.create_task(asyncio.to_thread(rows.read_ahead))
     try:
         rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
         with postgres_errors():
@@ -54,6 +56,7 @@ async def load_parquet(
                 declaration,
                 provenance,
                 limits,
+                ahead=ahead,
                 fetch=fetch,
                 elapsed=lambda: clock() - started,
             )
@@ -65,6 +68,7 @@ async def load_parquet(
             f"{where} has rows with one key: {repeated}" if repeated else f"{where}: {error}"
         ) from error
     finally:
+        await asyncio.wait([ahead])
         rows.close()
 
 
@@ -75,6 +79,7 @@ async def _load_once(
     provenance: Provenance,
     limits: Limits,
     *,
+    ahead: asyncio.Task[None],
     fetch: Fetch | None,
     elapsed: Callable[[], float],
 ) -> Loaded:
@@ -88,6 +93,7 @@ async def _load_once(
         decision = decide(declaration, await ledger.latest(connection, declaration))
         if decision == "apply":
             table = await read_table(connection, declaration.table_schema, declaration.table)
+            await ahead
             loaded = await bring_in(
                 connection,
                 table,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
@@ -51,6 +52,7 @@ class ParquetRows:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES)
         except pa.ArrowInvalid as error:
             raise SchemaMismatch(f"{label} is not a Parquet file: {error}") from error
+        self._begun: tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]] | None = None
         self.schema: pa.Schema = self._file.schema_arrow
         self.rows: int = self._file.metadata.num_rows
         self.columns = self._columns()
@@ -105,11 +107,29 @@ class ParquetRows:
             for group in shared
         )
 
+    def read_ahead(self) -> None:
+        """Read the first batch of all columns, for the first `batches()` to begin with.
+
+        Opening a chunk per column takes the most of a small file's time.
+        """
+        batches = self._file.iter_batches(self._batch_rows, use_threads=False)
+        self._begun = list(islice(batches, 1)), batches
+
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, a few megabytes at a time."""
+        if self._begun is not None and columns in (None, self.schema.names):
+            first, rest = self._begun
+            self._begun = None
+            if first:
+                yield from first
+                yield from rest
+            return
+        yield from self._file.iter_batches(self._batch_rows, columns=columns, use_threads=False)
+
+    @property
+    def _batch_rows(self) -> int:
         few, many = _BATCH_ROWS
-        size = max(few, min(many, _BATCH_CELLS // max(1, len(self.columns))))
-        yield from self._file.iter_batches(size, columns=columns, use_threads=False)
+        return max(few, min(many, _BATCH_CELLS // max(1, len(self.columns))))
 
     def close(self) -> None:
         """Let go of the file."""
