@@ -152,15 +152,16 @@ def _pass_on(
     key = source_named(star, table).key
     for packet_id in sorted(packets, reverse=True):
         newer = known.filter(pl.col(PACKET) > packet_id)[key]
-        fresh = [known.clear()]
+        parts = [known.clear()]
         for part in packets[packet_id]:
             rows = part.rows.filter(~pl.col(key).is_in(newer.implode()))
             for dimension in star.dimensions:
                 if dimension.of == table:
                     made = dimension_rows(star, dimension, {table: rows})
                     _emit_filled(emit, dimension.name, made)
-            fresh.append(rows.select(key, PACKET))
-        known = newest(known, pl.concat(fresh), key)
+            parts.append(rows.select(key, PACKET))
+        fresh = pl.concat(parts)
+        known = pl.concat([known.join(fresh, on=key, how="anti", maintain_order="left"), fresh])
     return known
 
 
