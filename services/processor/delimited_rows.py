@@ -17,13 +17,13 @@ from shared.errors import RowsUnaccounted
 _PART_ROWS = 25_000
 _PART_CHARACTERS = 8 * 1024 * 1024
 # What passes here PostgreSQL casts without fail; not all numbers of 19 digits fit its bigint.
-_INT = r"^\s*[+-]?[0-9]{1,18}\s*$"
-_DECIMAL = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*$"
-_DATE = r"^\s*[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}\s*$"
+_INT = r"^ *[+-]?[0-9]{1,18} *$"
+_DECIMAL = r"^ *[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+) *$"
+_DATE = r"^ *[1-9][0-9]{3}-[0-9]{2}-[0-9]{2} *$"
 # PostgreSQL knows no zone farther than this from UTC.
 _TIMESTAMP = (
-    r"^\s*[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"(Z|[+-](0[0-9]|1[0-5]):?[0-5][0-9])?\s*$"
+    r"^ *[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-](0[0-9]|1[0-5]):?[0-5][0-9])? *$"
 )
 
 
@@ -135,7 +135,7 @@ def _with_lineage(
     moment = pl.lit(dropped.dropped_at, pl.Datetime("us", "UTC"))
     return text.select(
         *(_empty_as_null(name) for name in table.column_names),
-        _problems(text, table),
+        problems_of(text, table),
         pl.lit(file.name).alias("filename"),
         pl.lit(dropped.version, pl.Int64).alias("file_version"),
         numbers,
@@ -143,7 +143,7 @@ def _with_lineage(
     )
 
 
-def _problems(text: pl.DataFrame, table: DropTable) -> pl.Series:
+def problems_of(text: pl.DataFrame, table: DropTable) -> pl.Series:
     """Return what is wrong with each row; null where nothing is."""
     by_column = text.select(_problem(column).alias(column.name) for column in table.columns)
     bad = by_column.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
