@@ -10,8 +10,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from contracts import Envelope, FolderComplete, LoadTable
+from contracts.column_types import DeclaredTypes
 from contracts.datasets.invoices import DATASET
 from services.processor.clean_table import Opening
+from services.processor.column_types import KnownTypes
 from services.processor.item_folder import open_items
 from services.processor.load_order import content_digest
 from services.processor.process import process
@@ -156,3 +158,16 @@ async def test_the_same_items_ask_for_the_same_load_and_other_builders_for_anoth
     other = cases.model_copy(update={"columns": cases.columns[::-1]})
     assert content_digest((), "f" * 64, cases.digest) != content_digest((), "f" * 64, other.digest)
     assert first["cases"].manifest_key == f"{PREFIX}_manifest.json"
+
+
+def test_a_part_holds_ten_thousand_items_or_some_megabytes(tmp_path: Path) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(lines(document("d-1")) * 25_000)
+    large.write_bytes(lines(document("d-1", note={"S": "x" * 1_000_000})) * 20)
+    names = ("documents.1-of-1.000001.jsonl", "documents.1-of-1.000002.jsonl")
+    folder = open_items(Opening(DATASET, None, dict(zip(names, (small, large), strict=True))))
+    parts = folder.clean("cases", KnownTypes(DeclaredTypes(), {})).parts()
+    sizes = [part.rows_in for part in parts]
+    assert sum(sizes) == 25_020
+    assert max(sizes) == 10_000
+    assert sizes[-2] == 9
