@@ -21,7 +21,7 @@ RESERVED = frozenset({"load_id", "load_update_ts"})
 _MAX_COLUMNS = 1_600 - len(RESERVED)
 _PERIOD = "period_end"
 _SHOWN = 5
-_BATCH_CELLS = 400_000
+_BATCH_CELLS = 100_000
 _BATCH_ROWS = (512, 65_536)
 _READ_BUFFER_BYTES = 64 * 1024
 
@@ -112,11 +112,16 @@ class ParquetRows:
 
         Opening a chunk per column takes the most of a small file's time.
         """
-        batches = self._file.iter_batches(self._batch_rows, use_threads=False)
+        # The other core has nothing to do yet.
+        batches = self._file.iter_batches(self._batch_rows, use_threads=True)
         self._begun = list(islice(batches, 1)), batches
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, a few megabytes at a time."""
+        """Yield the rows in order, about a megabyte at a time.
+
+        The encoder holds the interpreter's lock, so a batch has to fit into the socket's buffer:
+        then the server works while the next one is encoded.
+        """
         if self._begun is not None and columns in (None, self.schema.names):
             first, rest = self._begun
             self._begun = None

@@ -16,9 +16,9 @@ from services.loader.pieces import ascending_pieces
 from services.loader.postgres import Connection
 from tests.loads import FIRST, bring, write
 
-# With 400 columns a piece has 1,000 rows.
+# With 400 columns a piece has 512 rows.
 _FILLERS = 396
-_PIECE = 1000
+_PIECE = 512
 
 
 def totals(values: dict[int, int], *, ascending: bool = True) -> pa.Table:
