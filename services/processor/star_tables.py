@@ -90,11 +90,24 @@ def fact_schema(star: StarSchema, fact: Fact) -> dict[str, pl.DataType]:
 def complete(star: StarSchema, fact: Fact, keys: Mapping[str, pl.Series]) -> pl.Expr:
     """Say which rows of a fact have all their dimensions; the calendar is made to fit."""
     found = [
-        pl.col(each.column).is_null() | pl.col(each.column).is_in(keys[each.dimension].implode())
+        pl.col(each.column).is_null() | _is_among(pl.col(each.column), keys[each.dimension])
         for each in fact.references
         if each.dimension != star.calendar
     ]
     return pl.all_horizontal(found) if found else pl.lit(value=True)
+
+
+def _is_among(column: pl.Expr, keys: pl.Series) -> pl.Expr:
+    """Say which values are among the keys; `is_in` would hash millions of them for every part."""
+    ordered = keys.sort()
+
+    def look(values: pl.Series) -> pl.Series:
+        if ordered.is_empty():
+            return pl.repeat(value=False, n=values.len(), eager=True)
+        places = ordered.search_sorted(values.fill_null(0)).clip(0, ordered.len() - 1)
+        return ordered.gather(places) == values
+
+    return column.map_batches(look, return_dtype=pl.Boolean())
 
 
 def span_of(star: StarSchema, fact: Fact, rows: pl.DataFrame) -> Span | None:
