@@ -5,6 +5,7 @@ import hashlib
 
 from contracts import CollectedFile, Manifest
 from ops.agreement.difference import Difference, Lake
+from ops.agreement.dropped_file import check_dropped
 from shared.errors import QuarryError
 
 _SIDE_BY_SIDE = 8
@@ -13,7 +14,7 @@ _SIDE_BY_SIDE = 8
 async def check_folder(lake: Lake, key: str) -> tuple[list[Difference], dict[str, int]]:
     """Compare the stored members with the manifest: which there are, their bytes and digests.
 
-    Also returns how many lines each file holds, by its name.
+    Also returns how many lines each file holds, by its name; for dropped files, how many records.
     """
     try:
         manifest = Manifest.model_validate_json(await lake.get(key))
@@ -30,6 +31,9 @@ async def check_folder(lake: Lake, key: str) -> tuple[list[Difference], dict[str
 
     async def check(file: CollectedFile) -> str | None:
         async with gate:
+            if file.dropped:
+                lines[file.name] = file.rows or 0
+                return await check_dropped(lake, file, file.dropped)
             try:
                 data = await lake.get(file.key)
             except QuarryError as error:
