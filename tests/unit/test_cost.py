@@ -6,6 +6,7 @@ from infra.names import SERVICES
 from infra.settings import DatabaseSettings, settings_for
 from ops.cost import HOURS_A_MONTH, Workload, awake_hours, estimate, workload_of
 from ops.doctor import committed_templates
+from ops.prices import PRICES
 
 PROD = settings_for("prod")
 NOTHING = Workload(quarters=0, incremental_runs=0)
@@ -57,3 +58,10 @@ def test_the_whole_bill_is_the_sum_of_quantity_times_price() -> None:
 def test_an_environment_without_a_database_has_no_bill() -> None:
     with pytest.raises(ValueError, match="no database"):
         estimate(settings_for("local"), {}, NOTHING)
+
+
+def test_every_price_has_a_source_that_can_be_looked_up_and_a_date() -> None:
+    for name, price in PRICES.items():
+        assert "." in price.source.split("/")[0], name
+        assert "remembered" not in price.source, name
+        assert price.seen, name
