@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Price:
-    """`dollars` for one `unit`; `seen` is the source's date, else its commit or when it was read."""
+    """`dollars` for one `unit`; `seen` is the source's date, its commit, or when it was read."""
 
     dollars: float
     unit: str
