@@ -1,8 +1,8 @@
 """What a dataset declares: its source, its format and how its tables are loaded."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.drop_table import DropSource
 from contracts.item_tables import ItemTable
@@ -86,6 +86,13 @@ class Dataset(Contract):
     items: tuple[ItemTable, ...] = Field(
         default=(), description="Format `dynamodb_items` only: what each table's items become."
     )
+
+    @model_validator(mode="after")
+    def _every_scanned_table_is_built(self) -> Self:
+        scanned = set(self.source.tables) if isinstance(self.source, DynamoSource) else set()
+        if scanned != {builder.of for builder in self.items}:
+            raise ValueError(f"{self.name}: `items` and the scanned tables are not of each other")
+        return self
 
     def rule_of(self, table: str) -> LoadRule:
         """Return how a table is loaded."""

@@ -21,6 +21,16 @@ _MOST_DIGITS = 200
 _EXACT = Context(prec=2 * _MOST_DIGITS)
 _MICROSECONDS = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# How JSON has what each of DynamoDB's types holds.
+_SETS = frozenset({"SS", "NS", "BS"})
+_HOLDS: Mapping[str, type] = {
+    **dict.fromkeys(("S", "N", "B"), str),
+    **dict.fromkeys(("BOOL", "NULL"), bool),
+    **dict.fromkeys(("L", *_SETS), list),
+    "M": dict,
+}
+# So much of a text that does not fit is told.
+_TOLD = 40
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMESTAMP = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
@@ -66,7 +76,10 @@ def plain(attribute: Attribute | None) -> str:
 def _follow(item: Mapping[str, Attribute], steps: tuple[str | int, ...]) -> Attribute | None:
     found: Attribute | None = {"M": item}
     for place, step in enumerate(steps):
-        kind, held = _opened(found)
+        try:
+            kind, held = _opened(found)
+        except Unfit as error:
+            raise Unfit(error.rule, f"{said(steps[:place])} {error}") from error
         wanted = "L" if isinstance(step, int) else "M"
         if kind == "NULL":
             return None
@@ -78,13 +91,19 @@ def _follow(item: Mapping[str, Attribute], steps: tuple[str | int, ...]) -> Attr
             found = held.get(step)
         if found is None:
             return None
-    return None if found is None or _opened(found)[0] == "NULL" else found
+    # Anything else that is not as DynamoDB writes it is found, and told, by its converter.
+    return None if found is None or found == {"NULL": True} else found
 
 
 def _opened(attribute: Attribute | None) -> tuple[str, Any]:
     if not isinstance(attribute, dict) or len(attribute) != 1:
-        raise Unfit("not_dynamodb", f"{attribute!r} is not one typed value")
+        raise Unfit("not_dynamodb", "is not one typed value")
     ((kind, held),) = attribute.items()
+    well_formed = isinstance(held, _HOLDS.get(kind, ()))
+    if kind in _SETS and well_formed:
+        well_formed = all(isinstance(each, str) for each in held)
+    if not well_formed:
+        raise Unfit("not_dynamodb", f"is nothing that DynamoDB has as {kind!r}")
     return kind, held
 
 
@@ -105,17 +124,17 @@ def _without_nul(text: str) -> str:
     return text
 
 
-def _number(text: Any) -> Decimal:
+def _number(text: str) -> Decimal:
     try:
-        number = Decimal(str(text))
+        number = Decimal(text)
     except InvalidOperation:
-        raise Unfit("wrong_type", f"{text!r} is not a number") from None
+        raise Unfit("wrong_type", f"{text[:_TOLD]!r} is not a number") from None
     if not number.is_finite():
-        raise Unfit("wrong_type", f"{text!r} is not a finite number")
+        raise Unfit("wrong_type", f"{text[:_TOLD]!r} is not a finite number")
     if not number:
         return Decimal(0)
     if len(number.as_tuple().digits) > _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
-        raise Unfit("not_exact", f"is beyond what DynamoDB has as a number: {str(text)[:50]}")
+        raise Unfit("not_exact", f"is beyond what DynamoDB has as a number: {text[:_TOLD]}")
     return number
 
 
@@ -138,7 +157,7 @@ def _decimal(attribute: Attribute, column: ItemColumn) -> Decimal:
     return _fitting(_held(attribute, "N"), column.places)
 
 
-def _fitting(text: Any, places: int) -> Decimal:
+def _fitting(text: str, places: int) -> Decimal:
     number = _number(text)
     whole, behind = _places(number)
     if whole > DIGITS - places or behind > places:
@@ -160,7 +179,7 @@ def _date(attribute: Attribute, _column: ItemColumn) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise Unfit("wrong_type", f"{text!r} is not a date such as 2026-11-21")
+    raise Unfit("wrong_type", f"{text[:_TOLD]!r} is not a date such as 2026-11-21")
 
 
 def _timestamp(attribute: Attribute, _column: ItemColumn) -> datetime:
@@ -171,7 +190,7 @@ def _timestamp(attribute: Attribute, _column: ItemColumn) -> datetime:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise Unfit("wrong_type", f"{text!r} is not a moment such as 2026-11-21T09:00:00Z")
+    raise Unfit("wrong_type", f"{text[:_TOLD]!r} is not a moment such as 2026-11-21T09:00:00Z")
 
 
 def _epoch(attribute: Attribute, _column: ItemColumn) -> datetime:
@@ -234,10 +253,8 @@ def as_json(attribute: Attribute) -> str:
             text = _quoted(held)
         case "BOOL":
             text = "true" if held else "false"
-        case "NULL":
-            text = "null"
         case _:
-            raise Unfit("not_dynamodb", f"holds the unknown type {kind!r}")
+            text = "null"
     return text
 
 
