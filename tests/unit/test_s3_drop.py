@@ -189,6 +189,16 @@ async def test_a_run_takes_so_much_and_leaves_the_rest_to_the_next() -> None:
     assert (third.warnings, fourth.outcome) == ((), "nothing_new")
 
 
+async def test_a_run_says_no_more_than_its_status_can_hold() -> None:
+    inbox = Inbox()
+    for number in range(201):
+        await inbox.drop(f"weather_{number:03}.csv", b"1\n")
+    first, second = [await inbox.collect() for _ in range(2)]
+    assert len(first.warnings) == 201
+    assert first.warnings[-1] == "files left for the next run: 1"
+    assert second.warnings[0].startswith("weather_200.csv was rejected")
+
+
 async def test_a_run_that_died_before_its_manifest_takes_the_file_again() -> None:
     inbox = Inbox()
     await inbox.drop("jobs.csv", JOBS)

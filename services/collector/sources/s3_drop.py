@@ -14,16 +14,18 @@ from contracts import CollectedFile, Dataset, Manifest
 from contracts.datasets import all_datasets
 from contracts.drop_table import DroppedFile, DropSource, DropTable
 from services.collector.delimited import UnfitFile, shape_of
-from services.collector.leftovers import folder_prefix
 from services.collector.sources.drop_books import DropBooks
 from services.collector.sources.source import Order
 from shared.errors import InvalidRequest
 from shared.lake import StoredObject
+from shared.leftovers import folder_prefix
 from shared.log import log
 
 INBOX = "inbox/"
 # S3 copies no larger object in one piece.
 _COPIED_BYTES = 5 * 1024**3
+# Each may have a sentence in the run's status and event, which have limits of their own.
+_MOST_FILES = 200
 
 
 class DropLake(Protocol):
@@ -65,7 +67,7 @@ class DropGatherer:
     """Collects what waits in the inbox, one file at a time, the oldest first.
 
     A run takes `most_bytes` of files, more than which no file may have: the processor has to hold
-    them all. Each file's own event has a run, so that those that are left get theirs.
+    them all. Each file's own event starts a run, so those that are left get theirs.
 
     Order of a run: each file checked and copied; manifest; versions (`settle`), each given once;
     then the inbox is emptied, of those very versions only; event. A run that dies is repeated from
@@ -91,7 +93,8 @@ class DropGatherer:
             waiting = sorted(await self.lake.listed(INBOX), key=lambda one: one.written_at)
             looked_at = 0
             for place, stored in enumerate(waiting):
-                if looked_at and looked_at + stored.bytes > self.most_bytes:
+                full = looked_at and looked_at + stored.bytes > self.most_bytes
+                if full or len(files) + len(warnings) >= _MOST_FILES:
                     warnings.append(f"files left for the next run: {len(waiting) - place}")
                     break
                 try:
