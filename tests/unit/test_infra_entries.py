@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from contracts import GenerateRequest
@@ -31,6 +33,13 @@ def test_restatements_are_looked_for_each_month() -> None:
     )
     assert found[1] == "cron(0 12 1 * ? *)"
     assert found[2]["last_quarters"] == 8
+
+
+def test_a_dataset_that_is_refreshed_whole_is_asked_for_once_a_day() -> None:
+    schedule = replace(SCHEDULE, refresh={"stock": 3})
+    *_, (name, expression, request) = scheduled_requests(schedule)
+    assert (name, expression) == ("refresh-stock", "cron(0 3 * * ? *)")
+    assert request == {"dataset": "stock"}
 
 
 def test_an_incremental_source_is_asked_every_so_many_minutes() -> None:
