@@ -3,12 +3,12 @@
 from contracts.dataset import (
     DatabaseSource,
     Dataset,
-    DropSource,
     DynamoSource,
     LoadMode,
     LoadRule,
     PortalSource,
 )
+from contracts.drop_table import DropSource
 from contracts.envelope import Envelope, InvalidMessage, open_envelope, open_request
 from contracts.manifest import MANIFEST_NAME, CollectedFile, Manifest, clean_prefix, raw_prefix
 from contracts.messages import (
