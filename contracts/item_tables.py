@@ -29,8 +29,8 @@ class ItemColumn(Contract):
 
     `text`, `bool` and `binary` take S, BOOL and B; `int` and `decimal` an N that is exact as
     bigint, or as a decimal of 38 digits with `places` behind the point; `date` `2026-11-21`;
-    `timestamp` ISO 8601, without offset UTC; `epoch` seconds since 1970 as N; `texts` and `decimals`
-    a set or a list; `json` anything, its numbers exact.
+    `timestamp` ISO 8601, without offset UTC; `epoch` seconds since 1970 as N; `texts` and
+    `decimals` a set or a list; `json` anything, its numbers exact.
     """
 
     name: str
