@@ -27,10 +27,10 @@ from contracts import (
 from contracts.datasets import UnknownDataset, dataset_named
 from services.collector.archive import Caps, extract, members_of
 from services.collector.folder import check_quarter, missing_parts
-from services.collector.leftovers import folder_prefix
 from services.collector.sources.source import Download, Gatherer, Order, Source
 from shared.consumer import Done
 from shared.errors import InvalidRequest, SourceBusy
+from shared.leftovers import folder_prefix
 from shared.log import log
 from shared.together import together
 

@@ -12,7 +12,6 @@ import aioboto3
 from contracts import CollectFolder, DatabaseSource, Envelope, FolderComplete
 from services.collector.archive import Caps
 from services.collector.collect import Limits, collect
-from services.collector.leftovers import sweep
 from services.collector.politeness import DynamoHostLease, PoliteSource, host_of
 from services.collector.settings import CollectorSettings
 from services.collector.sources.browser import BrowserPortal
@@ -30,6 +29,7 @@ from shared.aws import Clients, open_clients
 from shared.consumer import Consumer, only
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.leftovers import sweep
 from shared.local_mode import read_env_file
 from shared.log import log
 from shared.run_log import DynamoRunLog

@@ -1,5 +1,6 @@
 """Composition root of the processor: Lambda handler and long-running worker."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from shared.aws import open_clients
 from shared.consumer import Consumer
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.leftovers import sweep
 from shared.local_mode import read_env_file
+from shared.log import log
 from shared.run_log import DynamoRunLog
 from shared.send import Order, send_batch
 from shared.worker import LambdaHandler, Service, run_worker
@@ -26,6 +29,7 @@ async def open_processor() -> AsyncIterator[Service]:
     """Read the environment, open the clients and wire the use case."""
     read_env_file()
     settings = ProcessorSettings()
+    log.info("leftovers_swept", folders=await asyncio.to_thread(sweep))
     async with open_clients() as clients:
 
         async def send(loads: Sequence[Envelope[LoadTable]]) -> None:

@@ -31,6 +31,7 @@ from services.processor.type_registry import (
 from services.processor.written_table import WrittenTable, write_table
 from shared.consumer import Done
 from shared.errors import InvalidRequest
+from shared.leftovers import folder_prefix
 from shared.log import log
 from shared.together import together
 
@@ -86,7 +87,7 @@ async def process(
     dataset = _asked_for(event)
     # Entered in this order so that the threads have ended before the files they use go.
     with (
-        tempfile.TemporaryDirectory(prefix="quarry-processor-") as scratch,
+        tempfile.TemporaryDirectory(prefix=folder_prefix("processor")) as scratch,
         ThreadPoolExecutor(threads, "cleaner") as pool,
     ):
         files = await fetch_folder(event, lake, Path(scratch))

@@ -22,6 +22,7 @@ from services.processor.star_state import Step, advance
 from services.processor.star_store import Applied, Head, StarStore
 from shared.consumer import Done
 from shared.errors import InvalidRequest, TransientError
+from shared.leftovers import folder_prefix
 from shared.log import log
 
 SendLoads = Callable[[Sequence[Envelope[LoadTable]]], Awaitable[None]]
@@ -58,7 +59,7 @@ async def process_packets(
     """
     dataset, star = _asked_for(envelope.payload.dataset)
     store = StarStore(dataset.name, star, lake)
-    with tempfile.TemporaryDirectory(prefix="quarry-packets-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix("packets")) as scratch:
         work = _Work(envelope, dataset, star, store, Path(scratch), lake, send, now)
         for _ in range(_ATTEMPTS):
             await work.send_what_was_left()

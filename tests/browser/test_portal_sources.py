@@ -20,7 +20,6 @@ from ops.portal.quarters import MadeUpQuarters
 from ops.portal.serve import Portal, running_portal
 from ops.stack.home import Home
 from ops.stack.supervise import Program, kill_leftovers, launch
-from services.collector.leftovers import sweep
 from services.collector.sources.browser import BrowserPortal
 from services.collector.sources.chromium import BROWSER_FAILED, Chromium
 from services.collector.sources.http import HttpPortal
@@ -34,6 +33,7 @@ from shared.errors import (
     UnexpectedDownload,
     UnsafeArchive,
 )
+from shared.leftovers import sweep
 
 QUARTER, LAST = Period(2013, 1), Period(2013, 3)
 USER_AGENT = "Quarry test (+https://contact.example)"

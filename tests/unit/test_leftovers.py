@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.collector.leftovers import folder_prefix, sweep
+from shared.leftovers import folder_prefix, sweep
 
 
 def made(folder: Path, name: str) -> Path:
@@ -24,8 +24,9 @@ def dead() -> int:
 
 
 def test_folders_of_ended_processes_are_deleted(tmp_path: Path, dead: int) -> None:
-    left = [made(tmp_path, f"quarry-{what}-{dead}-x1") for what in ("browser", "collect")]
-    assert sweep(tmp_path) == 2
+    purposes = ("browser", "collect", "extract", "packets")
+    left = [made(tmp_path, f"quarry-{what}-{dead}-x1") for what in purposes]
+    assert sweep(tmp_path) == 4
     assert not any(path.exists() for path in left)
 
 
@@ -42,7 +43,7 @@ def test_a_folder_of_a_process_that_had_our_number_before_us_is_deleted(tmp_path
 
 
 def test_what_is_not_ours_is_kept(tmp_path: Path, dead: int) -> None:
-    names = [f"quarry-load-{dead}-x", f"other-browser-{dead}-x", "quarry-browser-x"]
+    names = [f"quarry-{dead}-x", f"other-browser-{dead}-x", "quarry-browser-x"]
     kept = [made(tmp_path, name) for name in names]
     assert sweep(tmp_path) == 0
     assert all(path.exists() for path in kept)

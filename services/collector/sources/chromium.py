@@ -16,8 +16,8 @@ from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.remote_connection import RemoteConnection
 from urllib3.exceptions import HTTPError
 
-from services.collector.leftovers import folder_prefix
 from shared.errors import SourceUnavailable
+from shared.leftovers import folder_prefix
 
 # What Selenium raises when the browser, or the driver in between, is gone.
 BROWSER_FAILED = (WebDriverException, HTTPError, ConnectionError)

@@ -20,6 +20,7 @@ from services.collector.sources.packet_books import PacketBooks, Records
 from services.collector.sources.row_versions import Snapshot, late_writers, new_rows, ranges_of
 from services.collector.sources.source import Order
 from shared.errors import InvalidRequest, PermanentError, SourceUnavailable
+from shared.leftovers import folder_prefix
 from shared.log import log
 
 # Neither can occur inside JSON, so that COPY never quotes or escapes anything.
@@ -106,7 +107,7 @@ class DatabaseGatherer:
         source = _database(order.dataset.source, order.dataset.name)
         books = self.open_books(order.dataset.name, source)
         last = {table: await books.latest(table) for table in source.tables}
-        with tempfile.TemporaryDirectory(prefix="quarry-extract-") as folder:
+        with tempfile.TemporaryDirectory(prefix=folder_prefix("extract")) as folder:
             extracts = await self._extract_all(order, source, last, Path(folder))
             moment = self.now()
             records = [

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_NAME = re.compile(r"quarry-(?:browser|collect)-(\d+)-")
+_NAME = re.compile(r"quarry-[a-z]+-(\d+)-")
 
 
 def folder_prefix(purpose: str) -> str:
@@ -15,7 +15,7 @@ def folder_prefix(purpose: str) -> str:
 
 
 def sweep(folder: Path | None = None) -> int:
-    """Delete what killed collectors left in `folder`, by default the system's; return how many.
+    """Delete what killed services left in `folder`, by default the system's; return how many.
 
     To be called before this process has folders of its own: its number may have been another's.
     """
