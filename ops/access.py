@@ -6,27 +6,20 @@ import platform
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import aioboto3
 
 from contracts.datasets import all_datasets, dataset_named
-from infra.names import LOCAL_ACCOUNT, LOCAL_REGION, Environment, Names
+from infra.names import Environment, Names
 from ops.errors import CommandFailed
-from ops.stack.home import find_home
-from ops.stack.running import database_url, endpoint_url
 from ops.stack.services import aws_variables
-from ops.target import own_databases
+from ops.target import Target, find_target, own_databases
 from services.loader import credentials
 from services.loader.databases import Databases
 from services.loader.postgres import Database, ReadAccess
-from shared.aws import Clients, aws_errors, open_clients
-from shared.errors import PermanentError, TransientError
+from shared.aws import Clients, open_clients
 from shared.lake import Lake
 from shared.run_log import DynamoRunLog
-
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 _CONNECTIONS = 4
 
@@ -45,11 +38,6 @@ class Access:
     run_log: DynamoRunLog
     database: Database | None
     databases: Databases | None = None
-
-    @property
-    def dynamodb(self) -> "DynamoDBClient":
-        """The client that the run log uses."""
-        return self.clients.dynamodb
 
     def need_database(self) -> Database:
         """Return the database.
@@ -110,13 +98,14 @@ async def open_access(env: Environment) -> AsyncIterator[Access]:
     Raises:
         CommandFailed: the local stack is not running, or the account does not answer.
     """
-    if env == "local":
-        _point_at_the_stack()
+    target = find_target(env)
+    if target.endpoint_url and not os.environ.get("AWS_ENDPOINT_URL"):
+        os.environ.update(aws_variables(target.endpoint_url))
+    names = target.names
+    person = f"{getpass.getuser()}@{platform.node()}"
     async with AsyncExitStack() as stack:
-        session = aioboto3.Session()
-        names, who = await _identity(session, env)
         clients = await stack.enter_async_context(open_clients())
-        read_access = await _database_access(session, names, stack)
+        read_access = await _database_access(target, stack)
         database = databases = None
         if read_access is not None:
             opening = Databases.open(read_access, connections=_CONNECTIONS)
@@ -124,7 +113,7 @@ async def open_access(env: Environment) -> AsyncIterator[Access]:
             database = await databases.named(None)
         yield Access(
             names=names,
-            who=who,
+            who=f"{target.caller} ({person})" if target.caller else person,
             clients=clients,
             lake=Lake(clients.s3, names.bucket),
             run_log=DynamoRunLog(clients.dynamodb, names.runs_table),
@@ -133,42 +122,12 @@ async def open_access(env: Environment) -> AsyncIterator[Access]:
         )
 
 
-def _point_at_the_stack() -> None:
-    if os.environ.get("AWS_ENDPOINT_URL"):
-        return
-    home = find_home()
-    url = endpoint_url(home, home.read())
-    if url is None:
-        raise CommandFailed("the local stack is not running; start it: quarry up")
-    os.environ.update(aws_variables(url))
-
-
-async def _identity(session: Any, env: Environment) -> tuple[Names, str]:
-    person = f"{getpass.getuser()}@{platform.node()}"
-    region = session.region_name or os.environ.get("AWS_REGION")
-    if env == "local":
-        return Names(env, LOCAL_ACCOUNT, region or LOCAL_REGION), person
-    if region is None:
-        raise CommandFailed("no AWS region: set AWS_REGION, or a region in the AWS profile")
-    try:
-        async with session.client("sts") as sts:
-            with aws_errors("asking who we are"):
-                found = await sts.get_caller_identity()
-    except (PermanentError, TransientError) as error:
-        raise CommandFailed(f"the AWS account of {env} does not answer: {error}") from error
-    return Names(env, found["Account"], region), f"{found['Arn']} ({person})"
-
-
-async def _database_access(session: Any, names: Names, stack: AsyncExitStack) -> ReadAccess | None:
-    given = os.environ.get("DATABASE_URL")
-    if not given and names.env == "local":
-        home = find_home()
-        given = database_url(home, home.read())
-    if given:
-        return credentials.fixed(given)
-    if names.env == "local":
+async def _database_access(target: Target, stack: AsyncExitStack) -> ReadAccess | None:
+    if target.database_url:
+        return credentials.fixed(target.database_url)
+    if target.names.env == "local":
         return None
-    secrets = await stack.enter_async_context(session.client("secretsmanager"))
+    secrets = await stack.enter_async_context(aioboto3.Session().client("secretsmanager"))
     return credentials.rotating(
-        secrets, names.database_secret, os.environ.get("QUARRY_TLS_ROOT_CERTIFICATES")
+        secrets, target.names.database_secret, os.environ.get("QUARRY_TLS_ROOT_CERTIFICATES")
     )

@@ -11,11 +11,13 @@ import aioboto3
 import boto3
 
 from contracts.datasets import UnknownDataset, all_datasets, dataset_named
-from infra.names import Environment, Names
+from infra.names import LOCAL_REGION, Environment, Names
 from ops.errors import CommandFailed
 from ops.stack.home import find_home
 from ops.stack.running import database_url, endpoint_url
 from ops.stack.services import aws_variables
+from shared.aws import aws_errors
+from shared.errors import QuarryError
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -34,11 +36,15 @@ class Clients:
 
 @dataclass(frozen=True)
 class Target:
-    """One environment; `endpoint_url` and `database_url` are those of a running local stack."""
+    """One environment: `endpoint_url` of an emulator, `database_url` where it is known.
+
+    `caller` is who the AWS credentials say we are.
+    """
 
     names: Names
     endpoint_url: str | None = None
     database_url: str | None = None
+    caller: str | None = None
 
     @property
     def variables(self) -> dict[str, str]:
@@ -77,20 +83,35 @@ class Target:
 def find_target(env: Environment) -> Target:
     """Return the environment `env`: of this machine, or of the account the credentials lead to.
 
+    `AWS_ENDPOINT_URL` and `DATABASE_URL` come before what the local stack says.
+
     Raises:
-        CommandFailed: the local stack does not run.
+        CommandFailed: the local stack does not run, or the account does not answer.
     """
+    database = os.environ.get("DATABASE_URL") or None
     if env != "local":
-        session = boto3.Session()
-        account = session.client("sts").get_caller_identity()["Account"]
-        names = Names(env, account=account, region=session.region_name or Names(env).region)
-        return Target(names, database_url=os.environ.get("DATABASE_URL"))
+        return _target_on_aws(env, database)
     home = find_home()
     state = home.read()
-    endpoint = endpoint_url(home, state)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or endpoint_url(home, state)
     if endpoint is None:
         raise CommandFailed(_NOT_RUNNING)
-    return Target(Names("local"), endpoint, database_url(home, state))
+    names = Names(env, region=os.environ.get("AWS_REGION") or LOCAL_REGION)
+    return Target(names, endpoint, database or database_url(home, state))
+
+
+def _target_on_aws(env: Environment, database: str | None) -> Target:
+    session = boto3.Session()
+    region = session.region_name or os.environ.get("AWS_REGION")
+    if region is None:
+        raise CommandFailed("no AWS region: set AWS_REGION, or a region in the AWS profile")
+    try:
+        with aws_errors("asking who we are"):
+            found = session.client("sts", region_name=region).get_caller_identity()
+    except QuarryError as error:
+        raise CommandFailed(f"the AWS account of {env} does not answer: {error}") from error
+    names = Names(env, account=found["Account"], region=region)
+    return Target(names, database_url=database, caller=found["Arn"])
 
 
 def find_database_of(env: Environment, dataset: str | None) -> str:
