@@ -236,11 +236,11 @@ def _function_services(
             function=collector,
         ),
         "processor": ServiceSettings(
-            visibility_seconds=3600,
+            visibility_seconds=5400,
             oldest_message_alarm_seconds=2 * 3600,
             function=FunctionSettings(
                 memory_mb=3008,
-                timeout_seconds=600,
+                timeout_seconds=900,
                 batch_size=1,
                 max_concurrency=4 * scale,
                 tmp_mb=4096,
