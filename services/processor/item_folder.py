@@ -11,20 +11,10 @@ from contracts.item_tables import ItemColumn, ItemKind, ItemTable, table_of_part
 from services.processor.clean_table import Opening, Part
 from services.processor.column_types import KnownTypes, Types
 from services.processor.item_values import DIGITS, Unfit, cell, plain, said
+from services.processor.quarantine import KEYED_SCHEMA
 from shared.errors import InvalidRequest, RowsUnaccounted, UnexpectedMember
 
 FILE, ROW = "filename", "row_number"
-MISFITS = pl.Schema(
-    {
-        "file": pl.String(),
-        "row_number": pl.Int64(),
-        "key": pl.String(),
-        "rule": pl.String(),
-        "column": pl.String(),
-        "reason": pl.String(),
-        "record": pl.String(),
-    }
-)
 # What is worked on at a time: so many lines, or lines of so many bytes.
 _PART_LINES = 10_000
 _SHOWN_MISFITS = 5
@@ -167,7 +157,7 @@ def _build(lines: Sequence[_Line], builder: ItemTable) -> Part:
     schema = {column.name: _type(column) for column in builder.columns}
     return Part(
         frame=pl.DataFrame(rows, {**schema, FILE: pl.String(), ROW: pl.Int64()}, orient="row"),
-        quarantine=pl.DataFrame(misfits, MISFITS, orient="row"),
+        quarantine=pl.DataFrame(misfits, KEYED_SCHEMA, orient="row"),
         rows_in=len(lines),
         json_columns=frozenset(one.name for one in builder.columns if one.kind == "json"),
     )

@@ -27,6 +27,19 @@ SCHEMA = pl.Schema(
     }
 )
 
+# Of records that have a key of their own, in words: `document_id=7, version=2`.
+KEYED_SCHEMA = pl.Schema(
+    {
+        "file": pl.String(),
+        "row_number": pl.Int64(),
+        "key": pl.String(),
+        "rule": pl.String(),
+        "column": pl.String(),
+        "reason": pl.String(),
+        "record": pl.String(),
+    }
+)
+
 
 @dataclass(frozen=True)
 class Misfit:

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.star_schema import CellKind, SourceColumn, SourceTable, StarSchema
+from services.processor.quarantine import KEYED_SCHEMA
 from services.processor.star_repeats import repeated_keys
 from shared.errors import RowsUnaccounted
 
@@ -25,17 +26,6 @@ TYPES: Mapping[CellKind, pl.DataType] = {
     "timestamp": pl.Datetime("us"),
     "date": pl.Date(),
 }
-MISFIT_SCHEMA = pl.Schema(
-    {
-        "file": pl.String(),
-        "row_number": pl.Int64(),
-        "key": pl.String(),
-        "rule": pl.String(),
-        "column": pl.String(),
-        "reason": pl.String(),
-        "record": pl.String(),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -227,4 +217,4 @@ def _misfits(
         }
         for row in broken.iter_rows(named=True)
     ]
-    return pl.DataFrame(rows, schema=MISFIT_SCHEMA)
+    return pl.DataFrame(rows, schema=KEYED_SCHEMA)

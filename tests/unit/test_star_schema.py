@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from contracts.datasets.totesys import DATASET
 from contracts.star_schema import StarSchema
 from services.collector.sources.row_versions import ranges_of
+from services.processor.quarantine import KEYED_SCHEMA
 from services.processor.star_cells import (
-    MISFIT_SCHEMA,
     PACKET,
     PacketRows,
     known_values,
@@ -49,7 +49,7 @@ def rows_of(table: str, packet_id: int, lines: tuple[str, ...]) -> PacketRows:
         parts = list(read_parts(path, source_named(STAR, table), packet_id, known))
     if not parts:
         empty = pl.DataFrame(schema=row_schema(source_named(STAR, table)))
-        return PacketRows(empty, pl.DataFrame(schema=MISFIT_SCHEMA))
+        return PacketRows(empty, pl.DataFrame(schema=KEYED_SCHEMA))
     return PacketRows(
         pl.concat([part.rows for part in parts]), pl.concat([part.misfits for part in parts])
     )
