@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 from contracts import StepRecord
 from infra.names import SERVICES, Service
@@ -18,6 +19,15 @@ from shared.errors import QuarryError
 from shared.log import log
 
 _GROWTHS = 60
+_READ_AT_ONCE = 5_000
+
+
+def rest_seconds(steps: int) -> float:
+    """Return how long to wait before so many steps are read again: each reading reads them all.
+
+    DynamoDB charges for what is read; a year of hourly runs is more than a hundred thousand steps.
+    """
+    return 0.0 if steps <= _READ_AT_ONCE else steps / 1000
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class Pulse:
     cloudwatch: CloudWatch
     every_seconds: float = 1.0
     _latest: Moment | None = None
+    _steps: tuple[StepRecord, ...] = ()
+    _steps_due: float = 0.0
     _listeners: set[asyncio.Queue[Moment]] = field(default_factory=set)
     _beating: asyncio.Task[None] | None = None
 
@@ -84,19 +96,25 @@ class Pulse:
             await asyncio.sleep(self.every_seconds)
 
     async def _read(self) -> Moment:
-        table = self.access.names.runs_table
         async with asyncio.TaskGroup() as group:
-            steps = group.create_task(read_steps(self.access.clients.dynamodb, table))
+            steps = group.create_task(self._read_steps())
             growths = group.create_task(self._growths())
             reading = group.create_task(self.cloudwatch.read())
             depths = {service: group.create_task(self._depths(service)) for service in SERVICES}
         return Moment(
             at=datetime.now(UTC),
             depths={service: task.result() for service, task in depths.items()},
-            steps=tuple(steps.result()),
+            steps=steps.result(),
             growths=tuple(growths.result()),
             reading=reading.result(),
         )
+
+    async def _read_steps(self) -> tuple[StepRecord, ...]:
+        if monotonic() >= self._steps_due:
+            table = self.access.names.runs_table
+            self._steps = tuple(await read_steps(self.access.clients.dynamodb, table))
+            self._steps_due = monotonic() + rest_seconds(len(self._steps))
+        return self._steps
 
     async def _depths(self, service: Service) -> Depths:
         names = self.access.names

@@ -19,6 +19,7 @@ from ops.console.gauges import Gauges
 from ops.console.heat import Cell, heat_maps
 from ops.console.page import ago, gauge, number, seconds
 from ops.console.picture import Depths, Station, stations
+from ops.console.pulse import rest_seconds
 from shared.metrics import SHOWN
 from tests.unit.test_runs import AT, step
 
@@ -204,6 +205,11 @@ def test_the_last_error_is_the_newest_reason() -> None:
     assert found.last_error is not None
     assert found.last_error.reason == "new"
     assert found.mood == "parked"
+
+
+def test_a_large_run_log_is_read_less_often() -> None:
+    assert rest_seconds(5_000) == 0
+    assert rest_seconds(130_000) == 130
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 100)), min_size=1, max_size=20))

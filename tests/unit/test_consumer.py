@@ -176,7 +176,9 @@ async def test_only_one_of_two_messages_with_one_replay_id_is_worked_on() -> Non
     assert run_log.claims == {"r1": "sqs-1", "r2": "sqs-2"}
 
 
-async def test_a_replayed_bare_request_goes_on_with_its_run() -> None:
+async def test_a_bare_request_is_as_old_as_its_queue_says_and_a_replay_goes_on_with_its_run() -> (
+    None
+):
     run_log = FakeRunLog()
     body = '{"dataset": "call_reports"}'
 
@@ -188,7 +190,9 @@ async def test_a_replayed_bare_request_goes_on_with_its_run() -> None:
 
     policy = RetryPolicy(30, max_receive_count=5, base_seconds=10)
     own = Consumer("generator", FakeInbox(), run_log, open_bare, handle, policy)
-    await own.consume(Delivery("sqs-1", "receipt-1", body, 1))
+    sent_at = datetime(2026, 11, 21, tzinfo=UTC)
+    await own.consume(Delivery("sqs-1", "receipt-1", body, 1, sent_at=sent_at))
+    assert {step.sent_at for step in run_log.records} == {sent_at}
     replayed = {"original_message_id": "sqs-1"}
     await own.consume(Delivery("sqs-2", "receipt-2", body, 1, attributes=replayed))
 
