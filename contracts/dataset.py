@@ -42,7 +42,7 @@ class DynamoSource(Contract):
     table_name: str = Field(
         default="{table}", description="Their names in DynamoDB; may hold `{table}` and `{env}`."
     )
-    segments: int = Field(default=4, ge=1, le=1_000)
+    segments: int = Field(default=4, ge=1, le=1_000, description="At most 16 run at a time.")
 
     def name_in(self, env: str, table: str) -> str:
         """Return the DynamoDB name of a table in an environment."""

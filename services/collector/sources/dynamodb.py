@@ -1,5 +1,6 @@
 """DynamoDB tables as a source: scanned whole, a table's segments side by side."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class Access(Protocol):
     def client(self, dataset: str, run_id: str) -> AbstractAsyncContextManager["DynamoDBClient"]:
         """Open a client for the dataset's tables."""
         ...
+
+
+# Each segment holds a file and a page of its table in memory.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,21 @@ class DynamoGatherer:
             with aws_errors(f"looking at {called}"):
                 described = await client.describe_table(TableName=called)
             key = [part["AttributeName"] for part in described["Table"]["KeySchema"]]
-            scans = (
-                scan_segment(
-                    client,
-                    Segment(table, called, key, number, source.segments),
-                    lake=self.lake,
-                    prefix=order.prefix,
-                    allowance=allowance,
-                    part_bytes=self.part_bytes,
-                )
-                for number in range(1, source.segments + 1)
-            )
-            files = [file for found in await together(scans) for file in found]
+            places = asyncio.Semaphore(_AT_ONCE)
+
+            async def scan(number: int) -> list[CollectedFile]:
+                async with places:
+                    return await scan_segment(
+                        client,
+                        Segment(table, called, key, number, source.segments),
+                        lake=self.lake,
+                        prefix=order.prefix,
+                        allowance=allowance,
+                        part_bytes=self.part_bytes,
+                    )
+
+            found = await together(scan(number) for number in range(1, source.segments + 1))
+        files = [file for segment in found for file in segment]
         items = sum(file.rows or 0 for file in files)
         log.info("table_scanned", table=table, segments=source.segments, items=items)
         return files
