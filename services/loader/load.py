@@ -20,6 +20,7 @@ from services.loader.postgres import Database
 from services.loader.table_lock import Limits
 from shared.consumer import Done
 from shared.errors import ManifestMismatch, QuarryError
+from shared.leftovers import folder_prefix
 from shared.log import log
 
 Publish = Callable[[Envelope[LoadComplete]], Awaitable[None]]
@@ -78,7 +79,7 @@ async def _load(
     database: Database,
     limits: Limits,
 ) -> Loaded:
-    with tempfile.TemporaryDirectory(prefix="quarry-load-") as folder:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix("load")) as folder:
         path = Path(folder) / "rows.parquet"
         await lake.download(declaration.object.key, path)
         await asyncio.to_thread(_check_digest, path, declaration)

@@ -1,5 +1,6 @@
 """Composition root of the loader: Lambda handler and long-running worker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -18,7 +19,9 @@ from shared.consumer import Consumer, Done, only
 from shared.errors import InvalidRequest
 from shared.inbox import SqsInbox
 from shared.lake import Lake
+from shared.leftovers import sweep
 from shared.local_mode import read_env_file
+from shared.log import log
 from shared.run_log import DynamoRunLog
 from shared.send import publish
 from shared.worker import LambdaHandler, Service, run_worker
@@ -29,6 +32,7 @@ async def open_loader() -> AsyncIterator[Service]:
     """Read the environment, open clients and database and wire the use case."""
     read_env_file()
     settings = LoaderSettings()
+    log.info("leftovers_swept", folders=await asyncio.to_thread(sweep))
     async with AsyncExitStack() as stack:
         clients = await stack.enter_async_context(open_clients())
         access = await _access(settings, stack)

@@ -15,6 +15,7 @@ from services.loader.pieces import Piece, ascending_pieces, in_place, remember
 from services.loader.postgres import Connection
 from services.loader.sql import listed, quoted
 from shared.errors import PermanentError
+from shared.leftovers import folder_prefix
 
 _SPOKEN_FOR = "quarry_newer_keys"
 
@@ -106,7 +107,7 @@ async def _copy_keys(
     where = f"{arrival.declaration.table_schema}.{arrival.declaration.table}"
     if arrival.fetch is None:
         raise NewerLoadUnreadable(f"{where}: {newer.key} is newer and there is no lake to read")
-    with tempfile.TemporaryDirectory(prefix="quarry-newer-") as folder:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix("newer")) as folder:
         path = Path(folder) / "rows.parquet"
         try:
             await arrival.fetch(newer.key, path)
