@@ -89,8 +89,8 @@ class Queues:
             taken += batch
 
 
-async def work_through(queues: Queues, endpoint: str, service: Service) -> list[str]:
-    """Let a worker treat everything in a service's queue; returns what it worked on, in order."""
+async def work_through(queues: Queues, endpoint: str, *services: Service) -> list[str]:
+    """Let workers treat everything in these services' queues; returns what they worked on."""
     worked: list[str] = []
 
     async def handle(envelope: Envelope[Any]) -> Done:
@@ -99,16 +99,17 @@ async def work_through(queues: Queues, endpoint: str, service: Service) -> list[
 
     with pointed_at(endpoint):
         async with open_clients() as clients:
-            consumer = Consumer(
-                stage=service,
-                inbox=SqsInbox(clients.sqs, queues.url(NAMES.queue(service)), "", service),
-                run_log=DynamoRunLog(clients.dynamodb, NAMES.runs_table),
-                open_message=_opener(service),
-                handle=handle,
-                retry=RetryPolicy(visibility_seconds=30, max_receive_count=5, base_seconds=1),
-            )
-            for message in queues.drain(service):
-                await consumer.consume(as_delivered(message))
+            for service in services:
+                consumer = Consumer(
+                    stage=service,
+                    inbox=SqsInbox(clients.sqs, queues.url(NAMES.queue(service)), "", service),
+                    run_log=DynamoRunLog(clients.dynamodb, NAMES.runs_table),
+                    open_message=_opener(service),
+                    handle=handle,
+                    retry=RetryPolicy(visibility_seconds=30, max_receive_count=5, base_seconds=1),
+                )
+                for message in queues.drain(service):
+                    await consumer.consume(as_delivered(message))
     return worked
 
 

@@ -76,14 +76,14 @@ def unfinished(folder: Path) -> int:
         connection.close()
 
 
-def six_messages() -> list[Parked]:
-    """Three for standard queues, one of them bare; two of one table, one of another for FIFO."""
+def five_messages() -> list[Parked]:
+    """Two for standard queues, one of them bare; two of one table, one of another for FIFO."""
     request = '{"dataset": "call_reports", "start_year": 2013, "start_quarter": 1}'
     quarters = list(Period(2013, 1).through(Period(2013, 2)))
     group = "call_reports.rc"
     return [
         Parked("generator", request),
-        *(Parked("collector", collect(quarter)) for quarter in quarters),
+        Parked("collector", collect(quarters[0])),
         *(
             Parked("loader", load(quarter), why("loader", "E", "r", n, group), group)
             for n, quarter in enumerate(quarters)
@@ -99,7 +99,7 @@ def bodies(queues: Queues, service: Any) -> list[str]:
 def test_killed_at_every_step_a_replay_loses_nothing_and_doubles_nothing(
     victim: Victim, queues: Queues, tmp_path: Path, emulator_url: str
 ) -> None:
-    messages = six_messages()
+    messages = five_messages()
     park(queues.sqs, messages)
     untouched = tmp_path / "untouched"
     steps = victim.run(untouched)["taken"]
@@ -119,10 +119,8 @@ def test_killed_at_every_step_a_replay_loses_nothing_and_doubles_nothing(
         wanted = [message.body for message in messages if message.service == "loader"]
         assert sorted(bodies(queues, "loader")) == sorted(wanted), place
         # A standard queue may hold a message twice; its service works on it once.
-        collected = asyncio.run(work_through(queues, emulator_url, "collector"))
-        assert sorted(collected) == ["CollectFolder 2013Q1", "CollectFolder 2013Q2"], place
-        generated = asyncio.run(work_through(queues, emulator_url, "generator"))
-        assert generated == ["GenerateRequest all"], place
+        worked = asyncio.run(work_through(queues, emulator_url, "generator", "collector"))
+        assert sorted(worked) == ["CollectFolder 2013Q1", "GenerateRequest all"], place
 
 
 def test_killed_between_send_and_journal_a_standard_queue_gets_a_message_twice(
