@@ -102,7 +102,7 @@ async def _check_against_loads(
     async with database.connection() as connection:
         told = await connection.fetchval(
             "SELECT sum(inserted - removed) FROM quarry.load"
-            " WHERE table_schema = $1 AND table_name = $2",
+            " WHERE table_schema = $1 AND table_name = $2 AND outcome IN ('loaded', 'unchanged')",
             declaration.table_schema,
             declaration.table,
         )
