@@ -86,9 +86,8 @@ async def opened() -> AsyncIterator[Access]:
 
 def test_sql_asks_the_database_of_the_dataset(warehouse: Warehouse) -> None:
     assert warehouse
-    assert answer("sql", "select sum(net)::int as sum from invoices.cases", "--dataset", "invoices") == [
-        {"sum": 3}
-    ]
+    question = "select sum(net)::int as sum from invoices.cases"
+    assert answer("sql", question, "--dataset", "invoices") == [{"sum": 3}]
     assert answer("sql", "select count(*) from call_reports.rc") == [{"count": 1}]
 
 
