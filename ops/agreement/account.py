@@ -33,9 +33,26 @@ async def check_account(
     if "packets" in report:
         return list(_compare_packets(key, report, loaded, file_lines))
     found = list(_compare_report(part, report["tables"], loaded))
-    if dataset_named(declaration.dataset).format == "cdr_bulk":
+    dataset = dataset_named(declaration.dataset)
+    if dataset.format == "cdr_bulk":
         found += _compare_records(part, report["tables"], file_lines)
+    elif dataset.items:
+        found += _compare_scanned(part, report["tables"], file_lines)
     return found
+
+
+def _compare_scanned(
+    part: str, tables: Sequence[dict[str, Any]], file_lines: Mapping[str, int]
+) -> Iterable[Difference]:
+    """Compare what was scanned of each table with what was loaded and quarantined of it."""
+    for table in tables:
+        scanned = sum(file_lines.get(name, 0) for name in table["files"])
+        if scanned != table["rows_out"] + table["quarantined"]:
+            yield Difference(
+                f"{part}/{table['table']}",
+                f"{scanned} items scanned, but {table['rows_out']} loaded and "
+                f"{table['quarantined']} quarantined",
+            )
 
 
 def _compare_packets(
