@@ -171,6 +171,8 @@ async def lease(inbox: Inbox, delivery: Delivery, seconds: int) -> AsyncIterator
         yield
     finally:
         heartbeat.cancel()
+        # What it has under way must not outlive the client it uses.
+        await asyncio.wait([heartbeat])
 
 
 def fingerprint(error: BaseException) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,21 +54,27 @@ class EventLoop:
     """Runs coroutines on its loop for synchronous callers in other threads."""
 
     loop: asyncio.AbstractEventLoop
-    running: set[Future[None]] = field(default_factory=set)
+    running: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait until `work` has ended on the loop; raises what it raises."""
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        self.running.add(future)
+        asyncio.run_coroutine_threadsafe(self._run(work), self.loop).result()
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.running.add(task)
         try:
-            future.result()
+            await task
         finally:
-            self.running.discard(future)
+            self.running.discard(task)
 
     def cancel_running(self) -> None:
-        """Cancel what has not ended; each caller gets a CancelledError."""
-        for future in tuple(self.running):
-            future.cancel()
+        """Cancel, once each, what has not ended; its caller gets a CancelledError when it has.
+
+        To be called on the loop.
+        """
+        while self.running:
+            self.running.pop().cancel()
 
 
 def handle_event(
@@ -196,9 +201,13 @@ async def poll(service: Service, stopping: asyncio.Event) -> int:
     ]
     await stopping.wait()
     _, late = await asyncio.wait(lanes, timeout=service.settings.grace_seconds)
-    loop.cancel_running()
+    given_back = len(late)
+    while late:
+        # Again, because a message may have come in this very moment.
+        loop.cancel_running()
+        _, late = await asyncio.wait(late, timeout=_PAUSE_AFTER_FAILURE_SECONDS)
     await asyncio.gather(*lanes)
-    return len(late)
+    return given_back
 
 
 async def _lane(service: Service, loop: EventLoop, stopping: asyncio.Event) -> None:
