@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALL_QUARTER_BANKS = 200
+_PASSED_ON = ("PATH", "HOME", "LANG", "QUARRY_DATA")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class QuarryCommand:
 
     def run(self, *arguments: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a command and return what it printed, whatever its exit code."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return subprocess.run(  # noqa: S603  # our own command
             [ROOT / "quarry", *arguments],
             env={**kept, "QUARRY_HOME": str(self.home)},

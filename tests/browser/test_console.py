@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from datetime import UTC, datetime
 from time import monotonic
 from urllib.request import Request, urlopen
 
@@ -20,7 +21,7 @@ from tests.console_page import (
     post,
     status,
 )
-from tests.console_run import RUN, record, step
+from tests.console_run import LOADED, RUN, record, step
 from tests.dlq_bench import Queues
 from tests.emulator import local_session
 from tests.parked import NAMES
@@ -94,8 +95,14 @@ def test_every_queue_tells_how_old_its_oldest_message_is(console: Console, queue
         queues.drain(service)
 
 
-def test_what_a_service_did_has_the_names_that_cloudwatch_has(console: Console) -> None:
+def test_what_a_service_did_has_the_names_that_cloudwatch_has(
+    console: Console, emulator_url: str
+) -> None:
+    ended = int((datetime.now(UTC) - LOADED).total_seconds())
+    load = step("loader", "2013Q1/call_reports.rc", ended - 4, counts={"rows": 2}, outcome="loaded")
+    asyncio.run(record(emulator_url, load))
     console.open("/")
+    console.wait_for(".station:last-child .gauges dd", "4.0 s")
 
     assert console.texts(".station:first-child .gauges dt") == list(SHOWN)
     assert console.texts(".station:last-child .gauges dd")[:2] == ["1", "4.0 s"]

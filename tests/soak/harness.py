@@ -142,8 +142,8 @@ async def soak(
         messages = make_workload(folder, seed + report.rounds)
         quiet, shaken = await arena.database(), await arena.database()
         runs = [
-            _Run(arena, quiet, folder, report, None, "sound", weights),
-            _Run(arena, shaken, folder, report, dice, build, weights),
+            _Run(arena, quiet, folder, report, None, "sound", weights, 0),
+            _Run(arena, shaken, folder, report, dice, build, weights, kills),
         ]
         for run in runs:
             await asyncio.gather(*(run.drain(list(queue)) for queue in messages.values()))
@@ -167,6 +167,7 @@ class _Run:
     dice: random.Random | None
     build: Build
     weights: Weights
+    kills: int
 
     async def drain(self, queue: list[Envelope[LoadTable]]) -> None:
         """Deliver the messages of one group in order, each until a loader has deleted it."""
@@ -178,7 +179,9 @@ class _Run:
                 queue.pop(0)
 
     def _draw(self) -> Fault | None:
-        if self.dice is None or self.dice.random() < _QUIET:
+        if self.dice is None or self.report.faults.total() >= self.kills:
+            return None
+        if self.dice.random() < _QUIET:
             return None
         action = self.dice.choices(ACTIONS, self.weights)[0]
         if action == "sleep_past_lease":
