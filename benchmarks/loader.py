@@ -35,6 +35,12 @@ from services.loader.table_lock import Limits
 from tests.loads import FIRST, PROVENANCE, write
 
 _ROW_GROUP = 131_072
+_AS_THE_PROCESSOR_WRITES = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": False,
+    "write_statistics": False,
+}
 _PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 _GENERATOR = np.random.default_rng(7)
 
@@ -109,6 +115,7 @@ class Bench:
             as_of=FIRST + timedelta(days=day),
             digest=uuid4().hex * 2,
             row_group_size=_ROW_GROUP,
+            **_AS_THE_PROCESSOR_WRITES,
         )
         await self.connection.execute("CHECKPOINT")
         started = time.perf_counter()

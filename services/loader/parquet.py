@@ -21,7 +21,7 @@ RESERVED = frozenset({"load_id", "load_update_ts"})
 _MAX_COLUMNS = 1_600 - len(RESERVED)
 _PERIOD = "period_end"
 _SHOWN = 5
-_BATCH_CELLS = 100_000
+_BATCH_CELLS = 200_000
 _BATCH_ROWS = (512, 65_536)
 _READ_BUFFER_BYTES = 64 * 1024
 
@@ -112,8 +112,7 @@ class ParquetRows:
 
         Opening a chunk per column takes the most of a small file's time.
         """
-        # The other core has nothing to do yet.
-        batches = self._file.iter_batches(self._batch_rows, use_threads=True)
+        batches = self._file.iter_batches(self._batch_rows)
         self._begun = list(islice(batches, 1)), batches
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -129,7 +128,7 @@ class ParquetRows:
                 yield from first
                 yield from rest
             return
-        yield from self._file.iter_batches(self._batch_rows, columns=columns, use_threads=False)
+        yield from self._file.iter_batches(self._batch_rows, columns=columns)
 
     @property
     def _batch_rows(self) -> int:

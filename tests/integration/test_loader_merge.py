@@ -16,7 +16,7 @@ from services.loader.pieces import ascending_pieces
 from services.loader.postgres import Connection
 from tests.loads import FIRST, bring, write
 
-# With 400 columns a piece has 512 rows.
+# With 400 columns a piece has 512 rows, the least there is.
 _FILLERS = 396
 _PIECE = 512
 
