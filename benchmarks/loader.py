@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -35,7 +36,7 @@ from services.loader.table_lock import Limits
 from tests.loads import FIRST, PROVENANCE, write
 
 _ROW_GROUP = 131_072
-_AS_THE_PROCESSOR_WRITES = {
+_AS_THE_PROCESSOR_WRITES: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
     "use_dictionary": False,
