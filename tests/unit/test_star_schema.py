@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.datasets.totesys import DATASET
@@ -177,7 +177,21 @@ def histories(draw: st.DrawFn) -> list[Change]:
                 changed["design_name"] = draw(st.sampled_from(["Bag", "Hat", "Shoe"]))
             changes.append((key, changed))
         packets.append((table, changes))
+    assume(not loses_its_parent(packets))
     return packets
+
+
+def loses_its_parent(history: list[Change]) -> bool:
+    """Say whether a row came to point to nothing: no source with foreign keys lets it."""
+    for child, parent in (("staff", "department"), ("counterparty", "address")):
+        present = last_rows(history, parent).keys()
+        pointed: dict[int, list[bool]] = {}
+        for table, changes in history:
+            for key, one in changes if table == child else ():
+                pointed.setdefault(key, []).append(one[REFERENCES[child]] in present)
+        if any(any(found) and not found[-1] for found in pointed.values()):
+            return True
+    return False
 
 
 @given(histories(), st.randoms(use_true_random=False), st.integers(1, 4))
