@@ -36,6 +36,8 @@ from services.loader.table_lock import Limits
 from tests.loads import FIRST, PROVENANCE, write
 
 _ROW_GROUP = 131_072
+# Neither vacuum nor eviction of what another load left is to fall on the load that is measured.
+_SERVER = {"shared_buffers": "4GB", "autovacuum": "off"}
 _AS_THE_PROCESSOR_WRITES: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
@@ -178,7 +180,7 @@ class Bench:
 async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, peers: bool) -> None:
     """Measure the shapes and print one table."""
     folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
-    server = postgres.start(folder / "data", settings={"shared_buffers": "512MB"})
+    server = postgres.start(folder / "data", settings=_SERVER)
     process = psutil.Process()
     print("| shape | what | seconds | ratio to floor |\n|---|---|---|---|")
     try:
