@@ -148,10 +148,14 @@ class Bench:
         return {name: statistics.median(taken) for name, taken in seconds.items()}
 
     async def peers(self, url: str) -> dict[str, float]:
-        """Return the median seconds of the peers on the same file and an equal table."""
+        """Return the median seconds of the peers on the same file and an equal table.
+
+        The columns that only the loader writes are filled by the server.
+        """
         await self.connection.execute(
             "CREATE TABLE call_reports.peer (LIKE call_reports.appended INCLUDING ALL);"
-            " ALTER TABLE call_reports.peer DROP load_id, DROP load_update_ts"
+            " ALTER TABLE call_reports.peer ALTER load_id SET DEFAULT"
+            " '00000000-0000-0000-0000-000000000001'"
         )
         command = [
             *(str(_PEERS_PYTHON), str(Path(__file__).parent / "peers.py")),

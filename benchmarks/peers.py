@@ -2,7 +2,7 @@
 
 Runs in a virtual environment of its own (`.venv-peers`), so it imports nothing of Quarry:
 `python benchmarks/peers.py --url URL --parquet FILE --table SCHEMA.TABLE --repeats 5` prints the
-seconds of each as JSON. The table has the file's columns; it is emptied before each.
+seconds of each as JSON. The table is emptied before each.
 """
 
 import argparse
@@ -61,7 +61,8 @@ def duckdb_postgres(target: Target) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"LOAD '{extension}'")
         connection.execute(f"ATTACH '{target.url}' AS warehouse (TYPE postgres)")
-        table = f'warehouse.{target.schema}."{target.table}"'
+        columns, _ = _rows(target)
+        table = f'warehouse.{target.schema}."{target.table}" ({columns})'
         connection.execute(f"INSERT INTO {table} SELECT * FROM read_parquet('{target.parquet}')")  # noqa: S608  # own names
 
 
@@ -160,7 +161,8 @@ def _rows(target: Target) -> tuple[str, Iterable[tuple[Any, ...]]]:
 
 
 def _described(cursor: Any, target: Target) -> Any:
-    cursor.execute(f'SELECT * FROM {target.schema}."{target.table}" LIMIT 0')  # noqa: S608  # a benchmark's own names
+    columns, _ = _rows(target)
+    cursor.execute(f'SELECT {columns} FROM {target.schema}."{target.table}" LIMIT 0')  # noqa: S608  # a benchmark's own names
     return cursor.description
 
 
