@@ -22,7 +22,7 @@ test: setup lint types  ## Check style, types and import rules, then run every t
 
 .PHONY: unit
 unit: setup  ## Run the unit tests alone (under 20 seconds)
-	@pytest tests/unit
+	@pytest -n 2 tests/unit
 
 .PHONY: lint
 lint:  ## Check style and import rules
