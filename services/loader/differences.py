@@ -1,8 +1,7 @@
 """A file whose keys ascend is compared piece by piece, and only what differs is staged.
 
 A piece fits the session's own memory and meets a narrow range of the table's index; the whole file
-at once is written to disk, indexed and joined through memory that no longer fits a cache. Measured
-on 1,000,000 x 4 unchanged rows: 0.62 s against 1.2 s.
+at once is written to disk, indexed and joined through memory that no longer fits a cache.
 """
 
 from collections.abc import Mapping
