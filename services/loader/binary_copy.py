@@ -1,4 +1,8 @@
-"""Rows into a table by binary COPY: encoded in a thread while the last batch is being sent."""
+"""Rows into a table by binary COPY: the server works on one slice while the next is encoded.
+
+The encoder holds the interpreter's lock, so slices are encoded where they are sent from and are
+small; only reading the file, which lets go of it, is done ahead in a thread.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -21,6 +25,12 @@ from shared.errors import RowsUnaccounted
 Batch = TypeVar("Batch")
 _LOAD_ID = "load_id"
 _UUID_BYTES = 16
+# PostgreSQL's documentation, COPY, "Binary Format".
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+# Half a megabyte: the socket takes it whole. The first slice is small, so that the server begins.
+_SLICE_CELLS = 50_000
+_FIRST_SLICE_CELLS = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Into:
 async def copy_rows(
     connection: Connection, rows: ParquetRows, into: Into, load_id: UUID | None
 ) -> int:
-    """Append every row of the file, marked with its load; memory holds two encoded batches.
+    """Append every row of the file, marked with its load; memory holds two batches.
 
     Only the file's columns that `into` has are copied; without `load_id` that column is left out.
 
@@ -50,12 +60,12 @@ async def copy_rows(
     """
     columns = [column for column in rows.columns if column.name in into.types]
     names = [column.name for column in columns]
-    async with aclosing(_ahead(encoded(rows, columns, into.types, load_id))) as batches:
+    async with aclosing(_encoded(rows, columns, into.types, load_id)) as slices:
         answer = await connection.copy_to_table(
             into.table,
             schema_name=into.schema,
             columns=names if load_id is None else [*names, _LOAD_ID],
-            source=batches,
+            source=slices,
             format="binary",
             freeze=into.frozen,
         )
@@ -99,35 +109,44 @@ def _pieces(
     known: Mapping[int, int],
 ) -> Iterator[tuple[int, bytes]]:
     done = 0
-    for batch in rows.batches([column.source for column in columns]):
-        if known.get(done) != batch.num_rows:
-            fit = _fitted_batch(batch, columns, types, None, done)
-            encoder = _encoder(fit.schema, types)
-            binary = encoder.write_header() + encoder.write_batch(fit) + encoder.finish()
-            yield batch.num_rows, binary
-        done += batch.num_rows
+    for piece in rows.pieces([column.source for column in columns]):
+        if known.get(done) != piece.num_rows:
+            fit = _fitted(piece, columns, types, None, done)
+            yield piece.num_rows, b"".join((_HEADER, *_tuples(fit, types), _TRAILER))
+        done += piece.num_rows
 
 
-def encoded(
+async def _encoded(
     rows: ParquetRows, columns: Sequence[FileColumn], types: dict[str, str], load_id: UUID | None
-) -> Iterator[bytes]:
-    """Yield the file in PostgreSQL's binary COPY format, header and trailer included."""
-    encoder: ArrowToPostgresBinaryEncoder | None = None
+) -> AsyncGenerator[bytes]:
+    yield _HEADER
+    async with aclosing(_ahead(_fitted_batches(rows, columns, types, load_id))) as batches:
+        async for batch in batches:
+            for part in _slices(batch):
+                for binary in _tuples(part, types):
+                    yield binary
+    yield _TRAILER
+
+
+def _fitted_batches(
+    rows: ParquetRows, columns: Sequence[FileColumn], types: dict[str, str], load_id: UUID | None
+) -> Iterator[pa.RecordBatch]:
     done = 0
     for batch in rows.batches([column.source for column in columns]):
-        fit = _fitted_batch(batch, columns, types, load_id, done)
-        if encoder is None:
-            encoder = _encoder(fit.schema, types)
-            yield encoder.write_header()
-        yield encoder.write_batch(fit)
+        yield _fitted(batch, columns, types, load_id, done)
         done += batch.num_rows
-    if encoder is None:
-        encoder = ArrowToPostgresBinaryEncoder(pa.schema([]))
-        yield encoder.write_header()
-    yield encoder.finish()
 
 
-def _fitted_batch(
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    start, cells = 0, _FIRST_SLICE_CELLS
+    while start < batch.num_rows:
+        part = batch.slice(start, max(1, cells // batch.num_columns))
+        yield part
+        start += part.num_rows
+        cells = min(2 * cells, _SLICE_CELLS)
+
+
+def _fitted(
     batch: pa.RecordBatch,
     columns: Sequence[FileColumn],
     types: dict[str, str],
@@ -136,10 +155,8 @@ def _fitted_batch(
 ) -> pa.RecordBatch:
     names = [column.name for column in columns]
     arrays = [
-        fitted(
-            batch.column(column.source), types[column.name], column=column.source, first_row=done
-        )
-        for column in columns
+        fitted(values, types[column.name], column=column.source, first_row=done)
+        for column, values in zip(columns, batch.columns, strict=True)
     ]
     if load_id is not None:
         names.append(_LOAD_ID)
@@ -149,13 +166,23 @@ def _fitted_batch(
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
+def _tuples(batch: pa.RecordBatch, types: dict[str, str]) -> Iterator[bytes]:
+    """Yield the rows as binary COPY has them, without header and trailer."""
+    encoder = _encoder(batch.schema, types)
+    encoder.write_header()
+    yield encoder.write_batch(batch)
+    yield encoder.finish().removesuffix(_TRAILER)
+
+
 def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryEncoder:
-    chosen: dict[str, Any] = {}
-    for field in schema:
-        if types[field.name] == "jsonb":
-            chosen[field.name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
-        else:
-            chosen[field.name] = ArrowToPostgresBinaryEncoder.infer_encoder(field)
+    documents = [field for field in schema if types[field.name] == "jsonb"]
+    if not documents:
+        # Many times quicker than to name the encoders.
+        return ArrowToPostgresBinaryEncoder(schema)
+    infer = ArrowToPostgresBinaryEncoder.infer_encoder
+    chosen: dict[str, Any] = {field.name: infer(field) for field in schema}
+    for field in documents:
+        chosen[field.name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
     return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, chosen)
 
 

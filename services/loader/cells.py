@@ -13,6 +13,20 @@ from services.loader.postgres import RowRefused
 
 _FIRST_DAY, _LAST_DAY = date(1, 1, 1), date(9999, 12, 31)
 _NANOSECONDS = 1000
+# Types whose columns hold every value that their Arrow type has.
+_UNLIMITED = frozenset(
+    {
+        "boolean",
+        "smallint",
+        "integer",
+        "bigint",
+        "real",
+        "double precision",
+        "text",
+        "bytea",
+        "uuid",
+    }
+)
 
 
 class _Unfit(ValueError):
@@ -33,6 +47,8 @@ def fitted(values: pa.Array, target: str, *, column: str, first_row: int) -> pa.
         RowRefused: a value does not fit; the message names the column and, counted from 1 in the
             file, the row.
     """
+    if target in _UNLIMITED and values.type == arrow_type(target):
+        return values
     try:
         return _fitted(values, target)
     except _Unfit as error:

@@ -4,6 +4,7 @@ PostgreSQL types are spelt as its own `format_type` spells them, without spaces 
 """
 
 import re
+from functools import cache
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
@@ -47,6 +48,7 @@ _TO_ARROW: dict[str, pa.DataType] = {
 }
 
 
+@cache
 def postgres_type(arrow: pa.DataType) -> str:
     """Return the column type for values of `arrow`.
 
@@ -96,6 +98,7 @@ def _numeric_for(arrow: pa.DataType) -> str:
     return f"numeric({max(arrow.precision - arrow.scale, 0) + scale},{scale})"
 
 
+@cache
 def arrow_type(postgres: str) -> pa.DataType | None:
     """Return what values must be cast to before they are encoded for a column of this type.
 

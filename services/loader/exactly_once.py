@@ -48,8 +48,13 @@ async def load_parquet(
     # While the server is asked, and perhaps another load waited for.
     ahead = asyncio.create_task(asyncio.to_thread(rows.read_ahead))
     try:
-        rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
         with postgres_errors():
+            known = await _has_schema(connection, declaration.table_schema)
+            rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
+            if not known:
+                await _create_schema(
+                    connection, declaration.table_schema, allowed=limits.may_migrate
+                )
             return await _load_once(
                 connection,
                 rows,
@@ -83,10 +88,8 @@ async def _load_once(
     fetch: Fetch | None,
     elapsed: Callable[[], float],
 ) -> Loaded:
-    await _ensure_schema(connection, declaration.table_schema, allowed=limits.may_migrate)
     async with connection.transaction():
-        await take_turn(connection, declaration.table_schema, declaration.table, limits)
-        moment = await connection.fetchval("SELECT clock_timestamp()")
+        moment = await take_turn(connection, declaration.table_schema, declaration.table, limits)
         done = await ledger.recorded(connection, declaration.load_id)
         if done is not None:
             return done
@@ -125,13 +128,11 @@ def _check(declaration: LoadTable) -> None:
             raise InvalidRequest(f"{where}: {error}") from error
 
 
-async def _ensure_schema(connection: Connection, schema: str, *, allowed: bool) -> None:
+async def _create_schema(connection: Connection, schema: str, *, allowed: bool) -> None:
     """Create the schema in a transaction of its own: two first loads must not wait on each other.
 
     An empty schema left by a load that fails later does no harm.
     """
-    if await _has_schema(connection, schema):
-        return
     if not allowed:
         raise InvalidRequest(f"schema {schema} is missing and QUARRY_MAY_MIGRATE is off")
     async with connection.transaction():

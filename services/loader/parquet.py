@@ -1,8 +1,10 @@
 """One Parquet file as the loader sees it: which columns, which types, rows in batches."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -21,8 +23,12 @@ RESERVED = frozenset({"load_id", "load_update_ts"})
 _MAX_COLUMNS = 1_600 - len(RESERVED)
 _PERIOD = "period_end"
 _SHOWN = 5
-_BATCH_CELLS = 200_000
+# Opening 200 columns for a batch takes as long as reading 1,000 rows of them.
+_BATCH_CELLS = 2**20
 _BATCH_ROWS = (512, 65_536)
+_BATCH_BYTES = 2**24
+_PIECE_CELLS = 200_000
+_PIECE_ROWS = 512
 _READ_BUFFER_BYTES = 64 * 1024
 
 
@@ -44,8 +50,7 @@ class ParquetRows:
         """Open the file; nothing but its footer is read. `label` names it in messages.
 
         Raises:
-            SchemaMismatch: not Parquet, too many columns, names that clash, or a type that
-                PostgreSQL has no column for.
+            SchemaMismatch: not Parquet.
         """
         self._label = label
         try:
@@ -55,20 +60,49 @@ class ParquetRows:
         self._begun: tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]] | None = None
         self.schema: pa.Schema = self._file.schema_arrow
         self.rows: int = self._file.metadata.num_rows
-        self.columns = self._columns()
+
+    @cached_property
+    def columns(self) -> tuple[FileColumn, ...]:
+        """The file's columns in order.
+
+        Raises:
+            SchemaMismatch: too many, names that clash, or a type that PostgreSQL has no column for.
+        """
+        if len(self.schema) > _MAX_COLUMNS:
+            raise SchemaMismatch(
+                f"{self._label} has {len(self.schema)} columns; a table takes {_MAX_COLUMNS}"
+            )
+        if clash := RESERVED.intersection(self.schema.names):
+            raise SchemaMismatch(f"{self._label} brings {sorted(clash)}, which the loader writes")
+        empty = self._empty_columns()
+        columns = tuple(
+            FileColumn(
+                source=field.name,
+                name=short_name(field.name),
+                type=postgres_type(field.type),
+                empty=field.name in empty or pa.types.is_null(field.type),
+                description=_description(field),
+            )
+            for field in self.schema
+        )
+        counted = Counter(column.name for column in columns)
+        if twice := sorted(name for name, times in counted.items() if times > 1):
+            raise SchemaMismatch(f"{self._label} has more than one column called {twice}")
+        return columns
 
     def require(self, *, rows: int, fingerprint: str) -> None:
         """Check that the file is what was declared.
 
         Raises:
             RowsUnaccounted: another number of rows.
-            SchemaMismatch: other columns or types, which the message lists.
+            SchemaMismatch: other columns or types, which the message lists; or see `columns`.
         """
         if self.rows != rows:
             raise RowsUnaccounted(
                 f"{self._label} has {self.rows} rows, its message declares {rows}"
             )
-        found = [(field.name, str(field.type)) for field in self.schema]
+        types = zip(self.columns, self.schema.types, strict=True)
+        found = [(column.source, str(kind)) for column, kind in types]
         if schema_fingerprint(found) != fingerprint:
             shown = ", ".join(f"{name} {kind}" for name, kind in found)
             raise SchemaMismatch(
@@ -112,55 +146,49 @@ class ParquetRows:
 
         Opening a chunk per column takes the most of a small file's time.
         """
-        batches = self._file.iter_batches(self._batch_rows)
+        batches = self._read(None)
         self._begun = list(islice(batches, 1)), batches
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, about a megabyte at a time.
-
-        The encoder holds the interpreter's lock, so a batch has to fit into the socket's buffer:
-        then the server works while the next one is encoded.
-        """
+        """Yield the rows in order, columns in the order of the file, some 8 megabytes at a time."""
         if self._begun is not None and columns in (None, self.schema.names):
             first, rest = self._begun
             self._begun = None
-            if first:
-                yield from first
-                yield from rest
-            return
-        yield from self._file.iter_batches(self._batch_rows, columns=columns)
+            yield from first
+            yield from rest
+        else:
+            yield from self._read(columns)
 
-    @property
-    def _batch_rows(self) -> int:
-        few, many = _BATCH_ROWS
-        return max(few, min(many, _BATCH_CELLS // max(1, len(self.columns))))
+    def pieces(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, in parts that a file which only grew at its end has as well."""
+        # Whole bytes of a validity bitmap, so that equal rows are equal bytes.
+        height = max(_PIECE_ROWS, _PIECE_CELLS // max(1, len(self.schema)) // 8 * 8)
+        for batch in self.batches(columns):
+            for start in range(0, batch.num_rows, height):
+                yield batch.slice(start, height)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
-    def _columns(self) -> tuple[FileColumn, ...]:
-        if len(self.schema) > _MAX_COLUMNS:
-            raise SchemaMismatch(
-                f"{self._label} has {len(self.schema)} columns; a table takes {_MAX_COLUMNS}"
-            )
-        if clash := RESERVED.intersection(self.schema.names):
-            raise SchemaMismatch(f"{self._label} brings {sorted(clash)}, which the loader writes")
-        empty = self._empty_columns()
-        columns = tuple(
-            FileColumn(
-                source=field.name,
-                name=short_name(field.name),
-                type=postgres_type(field.type),
-                empty=field.name in empty or pa.types.is_null(field.type),
-                description=_description(field),
-            )
-            for field in self.schema
-        )
-        names = [column.name for column in columns]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SchemaMismatch(f"{self._label} has more than one column called {twice}")
-        return columns
+    def _read(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        metadata = self._file.metadata
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            height = self._height(group.total_byte_size / max(1, group.num_rows))
+            if group.num_rows <= height:
+                # Takes less time than the same in one batch.
+                yield from self._file.read_row_group(number, columns=columns).to_batches()
+            else:
+                yield from self._file.iter_batches(height, row_groups=[number], columns=columns)
+
+    def _height(self, row_bytes: float) -> int:
+        """Rows of a batch."""
+        few, many = _BATCH_ROWS
+        by_cells = max(few, min(many, _BATCH_CELLS // max(1, len(self.schema))))
+        by_bytes = max(1, int(_BATCH_BYTES / max(1, row_bytes)))
+        # A power of two, so that a file that grew by a few rows has the same batches.
+        return min(by_cells, 1 << by_bytes.bit_length() - 1)
 
     def _empty_columns(self) -> set[str]:
         """Names of columns that the footer's statistics prove to hold nothing but null."""

@@ -54,7 +54,7 @@ def ascending_pieces(rows: ParquetRows, key: Sequence[str]) -> tuple[Piece, ...]
     pieces: list[Piece] = []
     done = 0
     last: pa.RecordBatch | None = None
-    for batch in rows.batches([source for name, source in sources.items() if name not in LINEAGE]):
+    for batch in rows.pieces([source for name, source in sources.items() if name not in LINEAGE]):
         own = batch.select(keys)
         if not _ascends(pa.Table.from_batches([own] if last is None else [last, own])):
             return ()

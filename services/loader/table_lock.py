@@ -1,6 +1,7 @@
 """One load of a table at a time: an advisory lock that ends with its transaction."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.loader.postgres import Connection
 from services.loader.sql import lock_key
@@ -14,6 +15,13 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND a.wait_event = 'ClientRead'
   AND a.query_start < clock_timestamp() - make_interval(secs => $3)
+"""
+
+# CASE, because nothing else promises that the time is that of a lock already taken.
+_TAKE_TURN = """
+SELECT set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true),
+       set_config('idle_in_transaction_session_timeout', $4, true),
+       CASE WHEN pg_try_advisory_xact_lock($1) THEN clock_timestamp() END AS moment
 """
 
 
@@ -31,24 +39,25 @@ class Limits:
     may_migrate: bool = True
 
 
-async def take_turn(connection: Connection, schema: str, table: str, limits: Limits) -> None:
+async def take_turn(connection: Connection, schema: str, table: str, limits: Limits) -> datetime:
     """Wait for the table's lock and set the limits; call it first in the transaction.
+
+    Returns the server's time at which the lock was taken.
 
     Raises:
         asyncpg.LockNotAvailableError: others held it for longer than `lock_seconds`.
     """
     key = lock_key(schema, table)
-    settings = {
-        "lock_timeout": limits.lock_seconds,
-        "statement_timeout": limits.statement_seconds,
-        "idle_in_transaction_session_timeout": limits.idle_seconds,
-    }
-    lines = [f"SET LOCAL {name} = {round(value * 1000)}" for name, value in settings.items()]
-    await connection.execute("; ".join(lines))
-    if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", key):
-        return
+    seconds = (limits.lock_seconds, limits.statement_seconds, limits.idle_seconds)
+    moment: datetime | None = await connection.fetchval(
+        _TAKE_TURN, key, *(f"{value:.3f}s" for value in seconds), column=3
+    )
+    if moment is not None:
+        return moment
     halves = divmod(key & (2**64 - 1), 2**32)
     asleep = await connection.fetch(_END_SLEEPERS, *halves, limits.statement_seconds)
     if asleep:
         log.warning("sleeping_load_ended", table=f"{schema}.{table}", sessions=len(asleep))
     await connection.execute("SELECT pg_advisory_xact_lock($1)", key)
+    taken: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return taken

@@ -43,8 +43,7 @@ def write_parquet(
     pq.write_table(
         table.cast(schema),
         path,
-        compression="zstd",
-        compression_level=1,
+        compression="lz4",
         row_group_size=max(frame.height, 1),
         # Dictionaries take a third of the time and save nothing here. Statistics tell the loader
         # which columns are empty, so that their type may still become any other.
@@ -82,8 +81,7 @@ class ParquetParts:
             self._writer = pq.ParquetWriter(
                 self._path,
                 schema,
-                compression="zstd",
-                compression_level=1,
+                compression="lz4",
                 use_dictionary=False,
                 write_statistics=False,
             )
