@@ -39,10 +39,10 @@ _ROW_GROUP = 131_072
 # Neither vacuum, nor eviction of what another load left, nor making files for the log is to fall on
 # the load that is measured.
 _SERVER = {
-    "shared_buffers": "4GB",
+    "shared_buffers": "1GB",
     "autovacuum": "off",
-    "min_wal_size": "8GB",
-    "max_wal_size": "16GB",
+    "min_wal_size": "1GB",
+    "max_wal_size": "3GB",
 }
 _AS_THE_PROCESSOR_WRITES: dict[str, Any] = {
     "compression": "lz4",
@@ -231,7 +231,7 @@ async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, pe
                 medians |= await bench.peers(server.url)
             for what, seconds in medians.items():
                 ratio = seconds / medians["floor"]
-                print(f"| {name} {bench.table.shape} | {what} | {seconds:.2f} | {ratio:.2f} |")
+                print(f"| {name} {bench.table.shape} | {what} | {seconds:.3f} | {ratio:.2f} |")
             await connection.close()
         print(f"\nresident at the end: {process.memory_info().rss / 1e6:.0f} MB")
     finally:

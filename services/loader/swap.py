@@ -18,8 +18,7 @@ _PARTITIONS = """
 SELECT n.nspname AS schema, c.relname AS name
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-WHERE pn.nspname = $1 AND p.relname = $2
+WHERE i.inhparent = $1::text::regclass
 """
 _FORMER_ROWS = """
 SELECT rows FROM (
@@ -43,12 +42,14 @@ async def fill_anew(
         await connection.execute(statement(table, change, target.key, swappable=True))
     name = short_name(f"{table.name}_{arrival.declaration.load_id.hex}")
     new = replace(table, name=name, exists=True)
-    await connection.execute(f"CREATE TABLE {new.sql} (LIKE {table.sql} INCLUDING ALL)")
+    await connection.execute(
+        f"CREATE TABLE {new.sql} (LIKE {table.sql} INCLUDING ALL EXCLUDING COMMENTS)"
+    )
     if change.actions:
         await connection.execute(statement(new, change, target.key))
     into = Into(target.types, name, table.schema, frozen=True)
     copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
-    former = await connection.fetch(_PARTITIONS, table.schema, table.name)
+    former = await connection.fetch(_PARTITIONS, table.sql)
     removed = await _rows_of(connection, table) if former else 0
     for row in former:
         await connection.execute(f"DROP TABLE {qualified(row['schema'], row['name'])}")
