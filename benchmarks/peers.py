@@ -113,6 +113,7 @@ def asyncpg_records(target: Target) -> None:
 def pandas_copy(target: Target) -> None:
     """The method `to_sql` of pandas with COPY, as its user guide has it."""
     frame = pd.read_parquet(target.parquet, dtype_backend="pyarrow")
+    frame["load_id"] = "\\x" + frame["load_id"][0].hex()
     engine = sqlalchemy.create_engine(target.url.replace("postgresql://", "postgresql+psycopg2://"))
     frame.to_sql(
         target.table,

@@ -78,9 +78,9 @@ async def copy_rows(
 async def copy_pieces(
     connection: Connection, rows: ParquetRows, into: Into, known: Mapping[int, int]
 ) -> AsyncGenerator[int]:
-    """Copy the file's batches one by one, without a load id; yield after each how many rows came.
+    """Copy the file's pieces one by one, without a load id; yield after each how many rows came.
 
-    `known` is what to leave out: the number of rows by the first row, counted from 0. A batch that
+    `known` is what to leave out: the number of rows by the first row, counted from 0. A piece that
     is not exactly one of these is sent.
 
     Raises:
