@@ -212,11 +212,11 @@ class Bench:
 
         return {
             "floor": lambda: self.floor("appended"),
-            "floor, keyed table": lambda: self.floor("keyed"),
             "append": lambda: append("appended"),
-            "append, keyed table": lambda: append("keyed"),
-            "merge of unchanged rows": lambda: self.load("merge", "merged", day),
             "replace": lambda: self.load("replace", "replaced", day),
+            "merge of unchanged rows": lambda: self.load("merge", "merged", day),
+            "floor, keyed table": lambda: self.floor("keyed"),
+            "append, keyed table": lambda: append("keyed"),
         }
 
 
