@@ -5,11 +5,11 @@ small; only reading the file, which lets go of it, is done ahead in a thread.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
@@ -47,6 +47,31 @@ class Into:
     frozen: bool = False
 
 
+class _Ahead(Generic[Batch]):
+    """Batches, each made by a thread while the one before is used; the first from the start on."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._coming = self._begin()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch:
+        batch = await self._coming
+        if batch is None:
+            raise StopAsyncIteration
+        self._coming = self._begin()
+        return batch
+
+    async def aclose(self) -> None:
+        """Wait: a thread cannot be stopped, and must have left the file before that is closed."""
+        await asyncio.wait([self._coming])
+
+    def _begin(self) -> asyncio.Task[Batch | None]:
+        return asyncio.create_task(asyncio.to_thread(next, self._batches, None))
+
+
 async def copy_rows(
     connection: Connection, rows: ParquetRows, into: Into, load_id: UUID | None
 ) -> int:
@@ -60,7 +85,10 @@ async def copy_rows(
     """
     columns = [column for column in rows.columns if column.name in into.types]
     names = [column.name for column in columns]
-    async with aclosing(_encoded(rows, columns, into.types, load_id)) as slices:
+    async with (
+        aclosing(_Ahead(_fitted_batches(rows, columns, into.types, load_id))) as batches,
+        aclosing(_encoded(batches, into.types)) as slices,
+    ):
         answer = await connection.copy_to_table(
             into.table,
             schema_name=into.schema,
@@ -88,7 +116,7 @@ async def copy_pieces(
         RowsUnaccounted: the server did not count the rows that were sent.
     """
     columns = [column for column in rows.columns if column.name in into.types]
-    async with aclosing(_ahead(_pieces(rows, columns, into.types, known))) as pieces:
+    async with aclosing(_Ahead(_pieces(rows, columns, into.types, known))) as pieces:
         async for sent, piece in pieces:
             answer = await connection.copy_to_table(
                 into.table,
@@ -117,14 +145,13 @@ def _pieces(
 
 
 async def _encoded(
-    rows: ParquetRows, columns: Sequence[FileColumn], types: dict[str, str], load_id: UUID | None
+    batches: AsyncIterator[pa.RecordBatch], types: dict[str, str]
 ) -> AsyncGenerator[bytes]:
     yield _HEADER
-    async with aclosing(_ahead(_fitted_batches(rows, columns, types, load_id))) as batches:
-        async for batch in batches:
-            for part in _slices(batch):
-                for binary in _tuples(part, types):
-                    yield binary
+    async for batch in batches:
+        for part in _slices(batch):
+            for binary in _tuples(part, types):
+                yield binary
     yield _TRAILER
 
 
@@ -184,15 +211,3 @@ def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryE
     for field in documents:
         chosen[field.name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
     return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, chosen)
-
-
-async def _ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch]:
-    """Yield one batch while a thread makes the next."""
-    coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
-    try:
-        while (batch := await coming) is not None:
-            coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
-            yield batch
-    finally:
-        # A thread cannot be stopped; it must have left the file before the file is closed.
-        await asyncio.wait([coming])
