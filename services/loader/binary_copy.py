@@ -58,7 +58,8 @@ class _Ahead(Generic[Batch]):
         return self
 
     async def __anext__(self) -> Batch:
-        batch = await self._coming
+        # Cancelled without a shield, it would be done while its thread still reads.
+        batch = await asyncio.shield(self._coming)
         if batch is None:
             raise StopAsyncIteration
         self._coming = self._begin()

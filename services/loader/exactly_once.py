@@ -96,7 +96,8 @@ async def _load_once(
         decision = decide(declaration, await ledger.latest(connection, declaration))
         if decision == "apply":
             table = await read_table(connection, declaration.table_schema, declaration.table)
-            await ahead
+            # A thread that is cancelled reads on; the file is closed when it has ended.
+            await asyncio.shield(ahead)
             loaded = await bring_in(
                 connection,
                 table,
