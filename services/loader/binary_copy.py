@@ -88,7 +88,7 @@ async def copy_rows(
     names = [column.name for column in columns]
     async with (
         aclosing(_Ahead(_fitted_batches(rows, columns, into.types, load_id))) as batches,
-        aclosing(_encoded(batches, into.types)) as slices,
+        aclosing(_encoded(batches, _documents(into.types))) as slices,
     ):
         answer = await connection.copy_to_table(
             into.table,
@@ -137,21 +137,21 @@ def _pieces(
     types: dict[str, str],
     known: Mapping[int, int],
 ) -> Iterator[tuple[int, bytes]]:
-    done = 0
+    done, documents = 0, _documents(types)
     for piece in rows.pieces([column.source for column in columns]):
         if known.get(done) != piece.num_rows:
             fit = _fitted(piece, columns, types, None, done)
-            yield piece.num_rows, b"".join((_HEADER, *_tuples(fit, types), _TRAILER))
+            yield piece.num_rows, b"".join((_HEADER, *_tuples(fit, documents), _TRAILER))
         done += piece.num_rows
 
 
 async def _encoded(
-    batches: AsyncIterator[pa.RecordBatch], types: dict[str, str]
+    batches: AsyncIterator[pa.RecordBatch], documents: frozenset[str]
 ) -> AsyncGenerator[bytes]:
     yield _HEADER
     async for batch in batches:
         for part in _slices(batch):
-            for binary in _tuples(part, types):
+            for binary in _tuples(part, documents):
                 yield binary
     yield _TRAILER
 
@@ -194,21 +194,25 @@ def _fitted(
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
-def _tuples(batch: pa.RecordBatch, types: dict[str, str]) -> Iterator[bytes]:
+def _documents(types: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for name, kind in types.items() if kind == "jsonb")
+
+
+def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> Iterator[bytes]:
     """Yield the rows as binary COPY has them, without header and trailer."""
-    encoder = _encoder(batch.schema, types)
+    encoder = _encoder(batch.schema, documents)
     encoder.write_header()
     yield encoder.write_batch(batch)
     yield encoder.finish().removesuffix(_TRAILER)
 
 
-def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryEncoder:
-    documents = [field for field in schema if types[field.name] == "jsonb"]
+def _encoder(schema: pa.Schema, documents: frozenset[str]) -> ArrowToPostgresBinaryEncoder:
     if not documents:
         # Many times quicker than to name the encoders.
         return ArrowToPostgresBinaryEncoder(schema)
     infer = ArrowToPostgresBinaryEncoder.infer_encoder
     chosen: dict[str, Any] = {field.name: infer(field) for field in schema}
-    for field in documents:
-        chosen[field.name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
+    for name in documents.intersection(schema.names):
+        field = schema.field(name)
+        chosen[name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
     return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, chosen)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from contracts import LoadTable
@@ -48,23 +49,22 @@ async def load_parquet(
     # While the server is asked, and perhaps another load waited for.
     ahead = asyncio.create_task(asyncio.to_thread(rows.read_ahead))
     try:
+        rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
+        load = partial(
+            _load_once,
+            *(connection, rows, declaration, provenance, limits),
+            ahead=ahead,
+            fetch=fetch,
+            elapsed=lambda: clock() - started,
+        )
         with postgres_errors():
-            known = await _has_schema(connection, declaration.table_schema)
-            rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
-            if not known:
+            try:
+                return await load()
+            except _SchemaMissing:
                 await _create_schema(
                     connection, declaration.table_schema, allowed=limits.may_migrate
                 )
-            return await _load_once(
-                connection,
-                rows,
-                declaration,
-                provenance,
-                limits,
-                ahead=ahead,
-                fetch=fetch,
-                elapsed=lambda: clock() - started,
-            )
+                return await load()
     except DuplicateKey as error:
         key = primary_key(declaration)
         repeated = await asyncio.to_thread(rows.repeated, key)
@@ -75,6 +75,10 @@ async def load_parquet(
     finally:
         await asyncio.wait([ahead])
         rows.close()
+
+
+class _SchemaMissing(Exception):
+    """The schema has to be made before the load, in a transaction of its own."""
 
 
 async def _load_once(
@@ -93,9 +97,15 @@ async def _load_once(
         done = await ledger.recorded(connection, declaration.load_id)
         if done is not None:
             return done
-        decision = decide(declaration, await ledger.latest(connection, declaration))
+        # Appended rows count whatever is there.
+        newest = (
+            None if declaration.mode == "append" else await ledger.latest(connection, declaration)
+        )
+        decision = decide(declaration, newest)
         if decision == "apply":
             table = await read_table(connection, declaration.table_schema, declaration.table)
+            if not table.exists and not await _has_schema(connection, declaration.table_schema):
+                raise _SchemaMissing
             # A thread that is cancelled reads on; the file is closed when it has ended.
             await asyncio.shield(ahead)
             loaded = await bring_in(

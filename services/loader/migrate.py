@@ -17,11 +17,11 @@ _CONSTRAINTS = {"load_update_ts": " NOT NULL DEFAULT now()", "load_id": " NOT NU
 _EXACT_IN_FLOAT = 2**53
 _STATE = """
 SELECT c.relkind::text AS kind, a.attnum AS number, a.attname AS name, a.attisdropped AS dropped,
-       replace(format_type(a.atttypid, a.atttypmod), ', ', ',') AS type,
-       col_description(c.oid, a.attnum) AS description
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE n.nspname = $1 AND c.relname = $2
+       replace(format_type(a.atttypid, a.atttypmod), ', ', ',') AS type, d.description
+FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+LEFT JOIN pg_description d ON d.objoid = c.oid AND d.objsubid = a.attnum
+                          AND d.classoid = 'pg_class'::regclass
+WHERE c.oid = to_regclass($1)
 ORDER BY a.attnum
 """
 
@@ -54,7 +54,7 @@ class Change:
 
 async def read_table(connection: Connection, schema: str, name: str) -> Table:
     """Look a table up in the catalog, in one round trip."""
-    rows = await connection.fetch(_STATE, schema, name)
+    rows = await connection.fetch(_STATE, qualified(schema, name))
     live = [row for row in rows if row["number"] is not None and not row["dropped"]]
     return Table(
         schema=schema,

@@ -193,22 +193,20 @@ class ParquetRows:
     def _empty_columns(self) -> set[str]:
         """Names of columns that the footer's statistics prove to hold nothing but null."""
         metadata = self._file.metadata
-        chunks = [
-            metadata.row_group(group).column(position)
-            for group in range(metadata.num_row_groups)
-            for position in range(metadata.num_columns)
-        ]
-        filled = {chunk.path_in_schema for chunk in chunks if not _all_null(chunk)}
+        unproved = range(metadata.num_columns)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            unproved = [position for position in unproved if _all_null(group.column(position))]
         # Lists and structs have longer paths, and an empty list is not null.
-        flat = {metadata.schema.column(position).path for position in range(metadata.num_columns)}
-        return flat.intersection(self.schema.names) - filled
+        paths = {metadata.schema.column(position).path for position in unproved}
+        return paths.intersection(self.schema.names)
 
 
 def _all_null(chunk: pq.ColumnChunkMetaData) -> bool:
-    statistics = chunk.statistics
-    if statistics is None or not statistics.has_null_count:
+    if not chunk.is_stats_set:
         return False
-    return bool(statistics.null_count == chunk.num_values)
+    statistics = chunk.statistics
+    return bool(statistics.has_null_count and statistics.null_count == chunk.num_values)
 
 
 def _description(field: pa.Field) -> str | None:
