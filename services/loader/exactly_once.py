@@ -1,6 +1,5 @@
 """One load as one transaction: lock, ledger, table, rows. The loader's library part."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -47,13 +46,11 @@ async def load_parquet(
     _check(declaration)
     rows = ParquetRows(path, declaration.object.key)
     # While the server is asked, and perhaps another load waited for.
-    ahead = asyncio.create_task(asyncio.to_thread(rows.read_ahead))
+    rows.read_ahead()
     try:
-        rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
         load = partial(
             _load_once,
             *(connection, rows, declaration, provenance, limits),
-            ahead=ahead,
             fetch=fetch,
             elapsed=lambda: clock() - started,
         )
@@ -67,13 +64,12 @@ async def load_parquet(
                 return await load()
     except DuplicateKey as error:
         key = primary_key(declaration)
-        repeated = await asyncio.to_thread(rows.repeated, key)
+        repeated = await rows.in_thread(rows.repeated, key)
         where = f"{declaration.object.key} for {declaration.table_schema}.{declaration.table}"
         raise DuplicateKey(
             f"{where} has rows with one key: {repeated}" if repeated else f"{where}: {error}"
         ) from error
     finally:
-        await asyncio.wait([ahead])
         rows.close()
 
 
@@ -88,12 +84,12 @@ async def _load_once(
     provenance: Provenance,
     limits: Limits,
     *,
-    ahead: asyncio.Task[None],
     fetch: Fetch | None,
     elapsed: Callable[[], float],
 ) -> Loaded:
     async with connection.transaction():
         moment = await take_turn(connection, declaration.table_schema, declaration.table, limits)
+        rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
         done = await ledger.recorded(connection, declaration.load_id)
         if done is not None:
             return done
@@ -106,8 +102,6 @@ async def _load_once(
             table = await read_table(connection, declaration.table_schema, declaration.table)
             if not table.exists and not await _has_schema(connection, declaration.table_schema):
                 raise _SchemaMissing
-            # A thread that is cancelled reads on; the file is closed when it has ended.
-            await asyncio.shield(ahead)
             loaded = await bring_in(
                 connection,
                 table,

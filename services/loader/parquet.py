@@ -1,12 +1,18 @@
 """One Parquet file as the loader sees it: which columns, which types, rows in batches."""
 
+import asyncio
+import os
+import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
@@ -30,6 +36,20 @@ _BATCH_BYTES = 2**24
 _PIECE_CELLS = 200_000
 _PIECE_ROWS = 512
 _READ_BUFFER_BYTES = 64 * 1024
+_LOWEST_PRIORITY = 19
+Result = TypeVar("Result")
+
+
+def _go_last() -> None:
+    """Let the event loop and the server have the processor first, which only wait for moments.
+
+    Arrow's own threads, which this one starts, inherit it.
+    """
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+
+
+_READERS = ThreadPoolExecutor(thread_name_prefix="parquet", initializer=_go_last)
 
 
 @dataclass(frozen=True)
@@ -57,7 +77,7 @@ class ParquetRows:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES)
         except pa.ArrowInvalid as error:
             raise SchemaMismatch(f"{label} is not a Parquet file: {error}") from error
-        self._begun: tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]] | None = None
+        self._begun: Future[tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]]] | None = None
         self.schema: pa.Schema = self._file.schema_arrow
         self.rows: int = self._file.metadata.num_rows
 
@@ -141,18 +161,21 @@ class ParquetRows:
             for group in shared
         )
 
+    def in_thread(self, function: Callable[..., Result], *args: object) -> asyncio.Future[Result]:
+        """Call what reads the file in a thread that yields to everything else."""
+        return asyncio.get_running_loop().run_in_executor(_READERS, function, *args)
+
     def read_ahead(self) -> None:
-        """Read the first batch of all columns, for the first `batches()` to begin with.
+        """Begin to read the first batch of all columns, with which the next `batches()` begins.
 
         Opening a chunk per column takes the most of a small file's time.
         """
-        batches = self._read(None)
-        self._begun = list(islice(batches, 1)), batches
+        self._begun = _READERS.submit(self._begin)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, columns in the order of the file, some 8 megabytes at a time."""
         if self._begun is not None and columns in (None, self.schema.names):
-            first, rest = self._begun
+            first, rest = self._begun.result()
             self._begun = None
             yield from first
             yield from rest
@@ -168,8 +191,17 @@ class ParquetRows:
                 yield batch.slice(start, height)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, once the reading ahead has ended."""
+        _READERS.submit(self._close)
+
+    def _close(self) -> None:
+        if self._begun is not None:
+            wait([self._begun])
         self._file.close()
+
+    def _begin(self) -> tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]]:
+        batches = self._read(None)
+        return list(islice(batches, 1)), batches
 
     def _read(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         metadata = self._file.metadata
@@ -193,7 +225,7 @@ class ParquetRows:
     def _empty_columns(self) -> set[str]:
         """Names of columns that the footer's statistics prove to hold nothing but null."""
         metadata = self._file.metadata
-        unproved = range(metadata.num_columns)
+        unproved = [*range(metadata.num_columns)]
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             unproved = [position for position in unproved if _all_null(group.column(position))]
