@@ -12,13 +12,11 @@ from services.loader.binary_copy import Into, copy_rows
 from services.loader.ledger import Loaded
 from services.loader.migrate import Change, Table, carry_out, statement
 from services.loader.postgres import Connection
-from services.loader.sql import qualified, short_name
+from services.loader.sql import short_name
 
+# As text, such a name is quoted.
 _PARTITIONS = """
-SELECT n.nspname AS schema, c.relname AS name
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE i.inhparent = $1::text::regclass
+SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass
 """
 _FORMER_ROWS = """
 SELECT rows FROM (
@@ -47,15 +45,17 @@ async def fill_anew(
     )
     if change.actions:
         await connection.execute(statement(new, change, target.key))
-    into = Into(target.types, name, table.schema, frozen=True)
-    copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
+    # Asked now, while the file is still being read.
     former = await connection.fetch(_PARTITIONS, table.sql)
     removed = await _rows_of(connection, table) if former else 0
-    for row in former:
-        await connection.execute(f"DROP TABLE {qualified(row['schema'], row['name'])}")
+    into = Into(target.types, name, table.schema, frozen=True)
+    copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
+    swap = [f"DROP TABLE {row['name']}" for row in former]
     if change.actions:
-        await carry_out(connection, table, statement(table, change, target.key))
-    await connection.execute(f"ALTER TABLE {table.sql} ATTACH PARTITION {new.sql} DEFAULT")
+        swap.append(statement(table, change, target.key))
+    swap.append(f"ALTER TABLE {table.sql} ATTACH PARTITION {new.sql} DEFAULT")
+    # Readers wait from here to the commit, so it is one round trip.
+    await carry_out(connection, table, "; ".join(swap))
     return Loaded("loaded", copied, inserted=copied, removed=removed)
 
 
