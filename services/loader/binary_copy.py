@@ -50,8 +50,7 @@ class Into:
 class _Ahead(Generic[Batch]):
     """Batches, each made by a thread while the one before is used; the first from the start on."""
 
-    def __init__(self, rows: ParquetRows, batches: Iterator[Batch]) -> None:
-        self._rows = rows
+    def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches
         self._coming = self._begin()
 
@@ -70,8 +69,8 @@ class _Ahead(Generic[Batch]):
         """Wait: a thread cannot be stopped, and must have left the file before that is closed."""
         await asyncio.wait([self._coming])
 
-    def _begin(self) -> asyncio.Future[Batch | None]:
-        return self._rows.in_thread(next, self._batches, None)
+    def _begin(self) -> asyncio.Task[Batch | None]:
+        return asyncio.create_task(asyncio.to_thread(next, self._batches, None))
 
 
 async def copy_rows(
@@ -88,7 +87,7 @@ async def copy_rows(
     columns = [column for column in rows.columns if column.name in into.types]
     names = [column.name for column in columns]
     async with (
-        aclosing(_Ahead(rows, _fitted_batches(rows, columns, into.types, load_id))) as batches,
+        aclosing(_Ahead(_fitted_batches(rows, columns, into.types, load_id))) as batches,
         aclosing(_encoded(batches, _documents(into.types))) as slices,
     ):
         answer = await connection.copy_to_table(
@@ -118,7 +117,7 @@ async def copy_pieces(
         RowsUnaccounted: the server did not count the rows that were sent.
     """
     columns = [column for column in rows.columns if column.name in into.types]
-    async with aclosing(_Ahead(rows, _pieces(rows, columns, into.types, known))) as pieces:
+    async with aclosing(_Ahead(_pieces(rows, columns, into.types, known))) as pieces:
         async for sent, piece in pieces:
             answer = await connection.copy_to_table(
                 into.table,

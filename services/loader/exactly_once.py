@@ -1,5 +1,6 @@
 """One load as one transaction: lock, ledger, table, rows. The loader's library part."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -64,7 +65,7 @@ async def load_parquet(
                 return await load()
     except DuplicateKey as error:
         key = primary_key(declaration)
-        repeated = await rows.in_thread(rows.repeated, key)
+        repeated = await asyncio.to_thread(rows.repeated, key)
         where = f"{declaration.object.key} for {declaration.table_schema}.{declaration.table}"
         raise DuplicateKey(
             f"{where} has rows with one key: {repeated}" if repeated else f"{where}: {error}"

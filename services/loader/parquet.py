@@ -1,18 +1,13 @@
 """One Parquet file as the loader sees it: which columns, which types, rows in batches."""
 
-import asyncio
-import os
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
@@ -36,20 +31,7 @@ _BATCH_BYTES = 2**24
 _PIECE_CELLS = 200_000
 _PIECE_ROWS = 512
 _READ_BUFFER_BYTES = 64 * 1024
-_LOWEST_PRIORITY = 19
-Result = TypeVar("Result")
-
-
-def _go_last() -> None:
-    """Let the event loop and the server have the processor first, which only wait for moments.
-
-    Arrow's own threads, which this one starts, inherit it.
-    """
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-
-
-_READERS = ThreadPoolExecutor(thread_name_prefix="parquet", initializer=_go_last)
+_READERS = ThreadPoolExecutor(thread_name_prefix="parquet")
 
 
 @dataclass(frozen=True)
@@ -161,12 +143,8 @@ class ParquetRows:
             for group in shared
         )
 
-    def in_thread(self, function: Callable[..., Result], *args: object) -> asyncio.Future[Result]:
-        """Call what reads the file in a thread that yields to everything else."""
-        return asyncio.get_running_loop().run_in_executor(_READERS, function, *args)
-
     def read_ahead(self) -> None:
-        """Begin to read the first batch of all columns, with which the next `batches()` begins.
+        """Begin, in a thread, to read the first batch of all columns, for `batches()` to go on.
 
         Opening a chunk per column takes the most of a small file's time.
         """
@@ -174,8 +152,12 @@ class ParquetRows:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, columns in the order of the file, some 8 megabytes at a time."""
-        if self._begun is not None and columns in (None, self.schema.names):
-            first, rest = self._begun.result()
+        if self._begun is None:
+            yield from self._read(columns)
+            return
+        # Waited for in any case: a file is not read by two threads.
+        first, rest = self._begun.result()
+        if columns in (None, self.schema.names):
             self._begun = None
             yield from first
             yield from rest
@@ -191,7 +173,7 @@ class ParquetRows:
                 yield batch.slice(start, height)
 
     def close(self) -> None:
-        """Let go of the file, once the reading ahead has ended."""
+        """Let go of the file, once the reading ahead has ended, which cannot be stopped."""
         _READERS.submit(self._close)
 
     def _close(self) -> None:
