@@ -69,8 +69,8 @@ class _Ahead(Generic[Batch]):
         """Wait: a thread cannot be stopped, and must have left the file before that is closed."""
         await asyncio.wait([self._coming])
 
-    def _begin(self) -> asyncio.Task[Batch | None]:
-        return asyncio.create_task(asyncio.to_thread(next, self._batches, None))
+    def _begin(self) -> asyncio.Future[Batch | None]:
+        return asyncio.get_running_loop().run_in_executor(None, next, self._batches, None)
 
 
 async def copy_rows(
