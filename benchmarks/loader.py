@@ -210,11 +210,16 @@ class Bench:
             await self.connection.execute(f"TRUNCATE call_reports.{name}")
             return await self.load("append", name, day)
 
+        async def merge_compared(name: str) -> float:
+            await self.connection.execute("TRUNCATE quarry.piece")
+            return await self.load("merge", name, day)
+
         return {
             "floor": lambda: self.floor("appended"),
             "append": lambda: append("appended"),
             "replace": lambda: self.load("replace", "replaced", day),
             "merge of unchanged rows": lambda: self.load("merge", "merged", day),
+            "merge of unchanged rows, compared": lambda: merge_compared("merged"),
             "floor, keyed table": lambda: self.floor("keyed"),
             "append, keyed table": lambda: append("keyed"),
         }
