@@ -5,10 +5,9 @@ small; only reading the file, which lets go of it, is done ahead in a thread.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -104,45 +103,88 @@ async def copy_rows(
     return counted
 
 
-async def copy_pieces(
-    connection: Connection, rows: ParquetRows, into: Into, known: Mapping[int, int]
-) -> AsyncGenerator[int]:
-    """Copy the file's pieces one by one, without a load id; yield after each how many rows came.
+class FitPiece:
+    """Consecutive rows of a file, their values as a table's columns take them."""
+
+    def __init__(self, batch: pa.RecordBatch, documents: frozenset[str]) -> None:
+        self._batch = batch
+        self._documents = documents
+        self._encoded: dict[tuple[str, ...], bytes] = {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names in the order of the file."""
+        return tuple(self._batch.schema.names)
+
+    def binary(self, columns: tuple[str, ...]) -> bytes:
+        """Return these columns as one whole binary COPY; encoded once."""
+        if columns not in self._encoded:
+            part = self._batch.select(columns)
+            whole = b"".join((_HEADER, *_tuples(part, self._documents), _TRAILER))
+            self._encoded[columns] = whole
+        return self._encoded[columns]
+
+    def ends(self, columns: Sequence[str]) -> list[Any]:
+        """Return the values of the first row and then of the last."""
+        last = self._batch.num_rows - 1
+        return [self._batch[name][row].as_py() for row in (0, last) for name in columns]
+
+    async def send(self, connection: Connection, into: Into) -> None:
+        """Append the rows to a table.
+
+        Raises:
+            RowsUnaccounted: the server did not count the rows that were sent.
+        """
+        answer = await connection.copy_to_table(
+            into.table,
+            columns=self.columns,
+            source=_one(self.binary(self.columns)),
+            format="binary",
+        )
+        counted = int(answer.removeprefix("COPY "))
+        if counted != self._batch.num_rows:
+            raise RowsUnaccounted(
+                f"{into.table}: {counted} rows arrived of {self._batch.num_rows} sent"
+            )
+
+
+def fit_pieces(
+    rows: ParquetRows,
+    types: dict[str, str],
+    known: Mapping[int, int],
+    ready: Callable[[FitPiece], object],
+) -> AsyncGenerator[FitPiece]:
+    """Yield the file's pieces without a load id; one is made ready while another is used.
 
     `known` is what to leave out: the number of rows by the first row, counted from 0. A piece that
-    is not exactly one of these is sent.
+    is not exactly one of these is not left out. `ready` is called in a thread.
 
     Raises:
         RowRefused: a value does not fit its column; the message names column and row.
-        RowsUnaccounted: the server did not count the rows that were sent.
     """
-    columns = [column for column in rows.columns if column.name in into.types]
-    async with aclosing(_Ahead(_pieces(rows, columns, into.types, known))) as pieces:
-        async for sent, piece in pieces:
-            answer = await connection.copy_to_table(
-                into.table,
-                columns=[column.name for column in columns],
-                source=BytesIO(piece),
-                format="binary",
-            )
-            counted = int(answer.removeprefix("COPY "))
-            if counted != sent:
-                raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {sent} sent")
-            yield counted
+    columns = [column for column in rows.columns if column.name in types]
+    documents = _documents(types)
+
+    def made() -> Iterator[FitPiece]:
+        done = 0
+        for batch in rows.pieces([column.source for column in columns]):
+            if known.get(done) != batch.num_rows:
+                piece = FitPiece(_fitted(batch, columns, types, None, done), documents)
+                ready(piece)
+                yield piece
+            done += batch.num_rows
+
+    return _each(_Ahead(made()))
 
 
-def _pieces(
-    rows: ParquetRows,
-    columns: Sequence[FileColumn],
-    types: dict[str, str],
-    known: Mapping[int, int],
-) -> Iterator[tuple[int, bytes]]:
-    done, documents = 0, _documents(types)
-    for piece in rows.pieces([column.source for column in columns]):
-        if known.get(done) != piece.num_rows:
-            fit = _fitted(piece, columns, types, None, done)
-            yield piece.num_rows, b"".join((_HEADER, *_tuples(fit, documents), _TRAILER))
-        done += piece.num_rows
+async def _one(part: bytes) -> AsyncIterator[bytes]:
+    yield part
+
+
+async def _each(ahead: _Ahead[Batch]) -> AsyncGenerator[Batch]:
+    async with aclosing(ahead):
+        async for batch in ahead:
+            yield batch
 
 
 async def _encoded(

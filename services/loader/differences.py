@@ -9,9 +9,10 @@ from contextlib import aclosing
 from typing import Any
 
 from services.loader.arrival import COMPARISON, STAGED, Arrival, Target, choose_join, rows_touched
-from services.loader.binary_copy import Into, copy_pieces
+from services.loader.binary_copy import FitPiece, Into, fit_pieces
 from services.loader.parquet import RESERVED
 from services.loader.postgres import Connection
+from services.loader.read_back import ReadBack
 from services.loader.sql import listed, quoted
 
 _PIECE = "quarry_piece"
@@ -25,6 +26,37 @@ async def stage_differences(
     `known` pieces, as number of rows by first row, are in the table already.
     """
     names = tuple(name for name in target.types if name not in RESERVED)
+    sift = _sift(target, names)
+    types = {name: target.types[name] for name in names}
+    into = Into(types, _PIECE)
+    of_file = tuple(column.name for column in arrival.rows.columns if column.name in types)
+    read_back = ReadBack(connection, target, of_file)
+    sent = staged = 0
+
+    def ready(piece: FitPiece) -> None:
+        piece.binary(read_back.columns if read_back.worthwhile else of_file)
+
+    async with aclosing(fit_pieces(arrival.rows, types, known, ready)) as pieces:
+        async for piece in pieces:
+            if not read_back.worthwhile:
+                read_back.pass_over()
+            elif await read_back.finds(piece):
+                continue
+            if not sent:
+                await _prepare(connection, target, names)
+            await piece.send(connection, into)
+            first, last = await _range(connection, target.key)
+            answer = await connection.execute(sift, arrival.declaration.load_id, *first, *last)
+            await connection.execute(f"TRUNCATE {_PIECE}")
+            staged += rows_touched(answer)
+            sent += 1
+    if staged:
+        await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL enable_mergejoin = on")
+        await choose_join(connection, target, staged)
+    return staged
+
+
+async def _prepare(connection: Connection, target: Target, names: tuple[str, ...]) -> None:
     await connection.execute(
         f"CREATE TEMPORARY TABLE {STAGED} (LIKE {target.table.sql} INCLUDING DEFAULTS)"  # noqa: S608  # quoted names
         " ON COMMIT DROP;"
@@ -33,19 +65,6 @@ async def stage_differences(
         # Each piece and each range of the table are of one size and in one order.
         " SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
     )
-    sift = _sift(target, names)
-    into = Into({name: target.types[name] for name in names}, _PIECE)
-    staged = 0
-    async with aclosing(copy_pieces(connection, arrival.rows, into, known)) as pieces:
-        async for _ in pieces:
-            first, last = await _range(connection, target.key)
-            answer = await connection.execute(sift, arrival.declaration.load_id, *first, *last)
-            staged += rows_touched(answer)
-            await connection.execute(f"TRUNCATE {_PIECE}")
-    await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL enable_mergejoin = on")
-    if staged:
-        await choose_join(connection, target, staged)
-    return staged
 
 
 def _sift(target: Target, names: tuple[str, ...]) -> str:
