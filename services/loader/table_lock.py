@@ -13,8 +13,7 @@ _END_SLEEPERS = """
 SELECT pg_terminate_backend(a.pid) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND l.classid::bigint = $1 AND l.objid::bigint = $2
-  AND a.wait_event IN ('ClientRead', 'ClientWrite')
+  AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND a.wait_event = 'ClientRead'
   AND a.query_start < clock_timestamp() - make_interval(secs => $3)
 """
 

@@ -1,21 +1,25 @@
 """Many processors finish at once: loads of one table keep their order, tables go side by side."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from contracts import LoadTable
 from services.loader import credentials
 from services.loader.exactly_once import load_parquet
 from services.loader.postgres import Connection, Database
+from services.loader.table_lock import Limits, take_turn
 from tests.loads import FIRST, LIMITS, PROVENANCE, bank_rows, write
 
 _TABLES, _PROCESSORS, _LOADERS = 12, 32, 4
 _QUARTERS = [f"{year}Q{quarter}" for year in range(2013, 2021) for quarter in (1, 2, 3, 4)]
+_BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'ClientWrite')"
 
 
 def ordered(folder: Path) -> list[LoadTable]:
@@ -108,3 +112,41 @@ async def test_the_naive_way_deadlocks(ledger_connection: Connection, database_u
             await worker.close()
 
     assert sum(isinstance(end, asyncpg.DeadlockDetectedError) for end in ends) == 1
+
+
+async def test_a_load_that_sleeps_while_the_server_sends_to_it_loses_its_turn(
+    ledger_connection: Connection, database_url: str
+) -> None:
+    limits = replace(LIMITS, statement_seconds=0.5)
+    awake = asyncio.Event()
+
+    async def sleep(_: bytes) -> None:
+        await awake.wait()
+
+    sleeper = await asyncpg.connect(database_url)
+    asleep = asyncio.create_task(_read_all(sleeper, limits, sleep))
+    try:
+        for _ in range(500):
+            if await ledger_connection.fetchval(_BLOCKED):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the server never waited for the sleeper")
+
+        async with ledger_connection.transaction():
+            await take_turn(ledger_connection, "call_reports", "rc", limits)
+    finally:
+        awake.set()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await asleep
+        await sleeper.close()
+
+
+async def _read_all(
+    connection: Connection, limits: Limits, output: Callable[[bytes], Coroutine[None, None, None]]
+) -> None:
+    async with connection.transaction():
+        await take_turn(connection, "call_reports", "rc", limits)
+        await connection.copy_from_query(
+            "SELECT repeat('x', 1000) FROM generate_series(1, 100000)", output=output
+        )
