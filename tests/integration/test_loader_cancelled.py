@@ -36,13 +36,17 @@ async def begun(
         await connection.close()
 
 
-async def until(connection: Connection, question: str) -> None:
-    """Wait until the server says yes."""
+async def cancelled_when(connection: Connection, question: str, load: asyncio.Task[object]) -> None:
+    """Cancel the load as soon as the server says yes."""
     for _ in range(2_000):
         if await connection.fetchval(question):
-            return
+            break
         await asyncio.sleep(0.005)
-    pytest.fail(f"the server did not say yes to: {question}")
+    else:
+        pytest.fail(f"the server did not say yes to: {question}")
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
 
 
 async def closed(path: Path) -> bool:
@@ -62,13 +66,11 @@ async def test_a_load_cancelled_while_it_waits_for_its_turn_lets_go_of_its_file(
     async with ledger_connection.transaction():
         await take_turn(ledger_connection, declaration.table_schema, declaration.table, LIMITS)
         async with begun(database_url, path, declaration) as load:
-            await until(
+            await cancelled_when(
                 ledger_connection,
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
+                load,
             )
-            load.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await load
 
     assert await closed(path)
 
@@ -90,13 +92,11 @@ async def test_a_load_cancelled_in_the_middle_of_copy_lets_go_of_its_file_and_ca
         compression="gzip",
     )
     async with begun(database_url, path, declaration) as load:
-        await until(
+        await cancelled_when(
             ledger_connection,
             "SELECT EXISTS (SELECT FROM pg_stat_progress_copy WHERE tuples_processed > 0)",
+            load,
         )
-        load.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await load
 
     assert await closed(path)
     await load_parquet(ledger_connection, path, declaration, PROVENANCE, LIMITS)
