@@ -103,11 +103,23 @@ def run(folder: Path, counts: list[int]) -> None:
         for rows in counts:
             write_long(path, rows)
             for day, mode in enumerate(_MODES):
-                use = _measure(server.url, path, mode, f"{mode}_{rows}", day)
-                said = f"{use.idle:.0f} | {use.peak:.0f} | {use.peak - use.idle:.0f}"
-                print(f"| {rows:,} | {mode} | {said} |", flush=True)
+                _report(rows, mode, _measure(server.url, path, mode, f"{mode}_{rows}", day))
+            asyncio.run(_forget_pieces(server.url))
+            use = _measure(server.url, path, "merge", f"merge_{rows}", len(_MODES))
+            _report(rows, "merge, no piece known", use)
     finally:
         postgres.stop(server)
+
+
+def _report(rows: int, what: str, use: Use) -> None:
+    said = f"{use.idle:.0f} | {use.peak:.0f} | {use.peak - use.idle:.0f}"
+    print(f"| {rows:,} | {what} | {said} |", flush=True)
+
+
+async def _forget_pieces(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("TRUNCATE quarry.piece")
+    await connection.close()
 
 
 async def _prepare(url: str) -> None:

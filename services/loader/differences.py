@@ -50,8 +50,9 @@ async def stage_differences(
             await connection.execute(f"TRUNCATE {_PIECE}")
             staged += rows_touched(answer)
             sent += 1
-    if staged:
+    if sent:
         await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL enable_mergejoin = on")
+    if staged:
         await choose_join(connection, target, staged)
     return staged
 
