@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from shared.consumer import Consumer, OutOfTime
-from shared.errors import QuarryError, TransientError
+from shared.errors import QuarryError
 from shared.inbox import Delivery, SqsInbox
 from shared.log import log
 from shared.settings import ServiceSettings
@@ -194,12 +194,19 @@ async def _run_worker(open_service: OpenService) -> None:
 
 
 async def poll(service: Service, stopping: asyncio.Event) -> int:
-    """Work on the queue until `stopping` is set; return how many messages were given back."""
+    """Work on the queue until `stopping` is set; return how many messages were given back.
+
+    Raises:
+        Exception: a lane met an error without a meaning; the others were ended in order.
+    """
     loop = EventLoop(asyncio.get_running_loop())
     lanes = [
         asyncio.create_task(_lane(service, loop, stopping)) for _ in range(service.settings.lanes)
     ]
-    await stopping.wait()
+    told = asyncio.create_task(stopping.wait())
+    # A lane that failed ends the worker, to be started anew: it must not live on with fewer lanes.
+    await asyncio.wait({told, *lanes}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
     _, late = await asyncio.wait(lanes, timeout=service.settings.grace_seconds)
     given_back = len(late)
     while late:
@@ -219,7 +226,8 @@ async def _lane(service: Service, loop: EventLoop, stopping: asyncio.Event) -> N
             )
             for record in records:
                 await _treat(service, loop, record)
-        except TransientError as error:
+        except QuarryError as error:
+            # A refusal passes, too: a queue is made again, a right given back, a receipt outdated.
             log.warning("queue_not_reached", reason=str(error))
             await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
 

@@ -185,10 +185,13 @@ def _launch(programs: Path, home: Path, port: int, settings: Mapping[str, str]) 
 def _forget_reused_pid(home: Path) -> None:
     """Remove the lock file of a dead server whose process number another program has now."""
     lock = home / "cluster" / "postmaster.pid"
-    if lock.exists():
+    try:
         pid = int(lock.read_text().split("\n", maxsplit=1)[0])
-        if psutil.pid_exists(pid) and not _is_server_of(pid, home):
-            lock.unlink()
+    except (FileNotFoundError, ValueError):
+        return
+    if psutil.pid_exists(pid) and not _is_server_of(pid, home):
+        # A server that was just ending may have removed it meanwhile.
+        lock.unlink(missing_ok=True)
 
 
 def _is_server_of(pid: int, home: Path) -> bool:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -260,6 +260,31 @@ async def test_a_stopping_worker_gives_back_what_takes_too_long(standard_queues:
     assert standard_queues.parked() == []
 
 
+async def test_a_queue_that_was_lost_is_read_again_once_it_is_back(standard_queues: Queues) -> None:
+    work = Work()
+    name = standard_queues.url.rsplit("/", 1)[-1]
+    standard_queues.sqs.delete_queue(QueueUrl=standard_queues.url)
+    stopping = asyncio.Event()
+    async with service(standard_queues, work) as opened:
+        running = asyncio.create_task(poll(opened, stopping))
+        await asyncio.sleep(0.5)
+        standard_queues.sqs.create_queue(QueueName=name)
+        standard_queues.send(1)
+        deadline = time.monotonic() + 10
+        while not work.seen and time.monotonic() < deadline:  # noqa: ASYNC110  # the queue has no event to wait for
+            await asyncio.sleep(0.02)
+        stopping.set()
+        await running
+    assert work.seen == [1]
+
+
+async def test_a_worker_does_not_outlive_a_lane_that_failed(standard_queues: Queues) -> None:
+    async with service(standard_queues, Work(), lanes=2) as opened:
+        broken = replace(opened, inbox=_FailsOnce(opened.inbox))
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(poll(broken, asyncio.Event()), 10)
+
+
 async def test_every_message_of_a_large_batch_is_sent(standard_queues: Queues) -> None:
     async with open_clients() as clients:
         await send_batch(clients.sqs, standard_queues.url, [(command(1), None)] * 37)
@@ -318,6 +343,20 @@ def test_an_invocation_with_no_time_left_returns_its_messages_untouched(
         result = handler({"Records": [_record(received[0])]}, _Context(3_000))
     assert len(result["batchItemFailures"]) == 1
     assert work.seen == []
+
+
+class _FailsOnce(SqsInbox):
+    """An inbox whose first receive meets a mistake in the program."""
+
+    def __init__(self, like: SqsInbox) -> None:
+        self.__dict__.update(vars(like))
+        self._failed = False
+
+    async def receive(self, *, limit: int, wait_seconds: int) -> list[dict[str, Any]]:
+        if not self._failed:
+            self._failed = True
+            raise ZeroDivisionError
+        return await super().receive(limit=limit, wait_seconds=wait_seconds)
 
 
 @dataclass
