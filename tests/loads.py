@@ -14,6 +14,8 @@ from contracts import Envelope, LoadMode, LoadTable, Period, S3Object
 from contracts.fingerprint import schema_fingerprint
 from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded, Provenance
+from services.loader.parquet import ParquetRows
+from services.loader.pieces import InPlace, Pieces
 from services.loader.postgres import Connection
 from services.loader.table_lock import Limits
 
@@ -103,6 +105,16 @@ def declare(
 def enveloped(declaration: LoadTable) -> Envelope[LoadTable]:
     """Put a load into its message."""
     return Envelope[LoadTable].wrap(declaration, run_id="run-1", trace=None, sent_at=FIRST)
+
+
+def piece_digests(path: Path, table: pa.Table, **options: Any) -> list[bytes]:
+    """Write `table` to `path` and return the digests of its pieces."""
+    write(path, table, **options)
+    rows = ParquetRows(path, path.name)
+    pieces = Pieces(InPlace(), ordered=True)
+    pieces.read(rows)
+    rows.close()
+    return pieces.to_remember(changed=True)
 
 
 async def bring(connection: Connection, path: Path, table: pa.Table, **options: Any) -> Loaded:

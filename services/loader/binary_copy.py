@@ -17,7 +17,7 @@ from pgpq.encoders import LargeStringEncoderBuilder
 from pgpq.schema import Jsonb
 
 from services.loader.cells import fitted
-from services.loader.parquet import FileColumn, ParquetRows
+from services.loader.parquet import FileColumn, ParquetRows, Part
 from services.loader.postgres import Connection
 from shared.errors import RowsUnaccounted
 
@@ -106,7 +106,9 @@ async def copy_rows(
 class FitPiece:
     """Consecutive rows of a file, their values as a table's columns take them."""
 
-    def __init__(self, batch: pa.RecordBatch, documents: frozenset[str]) -> None:
+    def __init__(self, number: int, batch: pa.RecordBatch, documents: frozenset[str]) -> None:
+        """Hold them; `number` counts the pieces of the file from 0."""
+        self.number = number
         self._batch = batch
         self._documents = documents
         self._encoded: dict[tuple[str, ...], bytes] = {}
@@ -119,15 +121,15 @@ class FitPiece:
     def binary(self, columns: tuple[str, ...]) -> bytes:
         """Return these columns as one whole binary COPY; encoded once."""
         if columns not in self._encoded:
-            part = self._batch.select(columns)
-            whole = b"".join((_HEADER, *_tuples(part, self._documents), _TRAILER))
-            self._encoded[columns] = whole
+            tuples = _tuples(self._batch.select(columns), self._documents)
+            self._encoded[columns] = b"".join((_HEADER, tuples, _TRAILER))
         return self._encoded[columns]
 
-    def ends(self, columns: Sequence[str]) -> list[Any]:
-        """Return the values of the first row and then of the last."""
-        last = self._batch.num_rows - 1
-        return [self._batch[name][row].as_py() for row in (0, last) for name in columns]
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        height: int = self._batch.num_rows
+        return height
 
     async def send(self, connection: Connection, into: Into) -> None:
         """Append the rows to a table.
@@ -142,37 +144,32 @@ class FitPiece:
             format="binary",
         )
         counted = int(answer.removeprefix("COPY "))
-        if counted != self._batch.num_rows:
-            raise RowsUnaccounted(
-                f"{into.table}: {counted} rows arrived of {self._batch.num_rows} sent"
-            )
+        if counted != self.rows:
+            raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {self.rows} sent")
 
 
 def fit_pieces(
-    rows: ParquetRows,
+    parts: Iterator[Part],
+    columns: Sequence[FileColumn],
     types: dict[str, str],
-    known: Mapping[int, int],
     ready: Callable[[FitPiece], object],
 ) -> AsyncGenerator[FitPiece]:
-    """Yield the file's pieces without a load id; one is made ready while another is used.
+    """Yield these columns of each part, without a load id; one is made while another is used.
 
-    `known` is what to leave out: the number of rows by the first row, counted from 0. A piece that
-    is not exactly one of these is not left out. `ready` is called in a thread.
+    `parts` are read and `ready` is called in a thread.
 
     Raises:
         RowRefused: a value does not fit its column; the message names column and row.
     """
-    columns = [column for column in rows.columns if column.name in types]
     documents = _documents(types)
+    sources = [column.source for column in columns]
 
     def made() -> Iterator[FitPiece]:
-        done = 0
-        for batch in rows.pieces([column.source for column in columns]):
-            if known.get(done) != batch.num_rows:
-                piece = FitPiece(_fitted(batch, columns, types, None, done), documents)
-                ready(piece)
-                yield piece
-            done += batch.num_rows
+        for part in parts:
+            batch = _fitted(part.batch.select(sources), columns, types, None, part.first_row)
+            piece = FitPiece(part.number, batch, documents)
+            ready(piece)
+            yield piece
 
     return _each(_Ahead(made()))
 
@@ -193,8 +190,7 @@ async def _encoded(
     yield _HEADER
     async for batch in batches:
         for part in _slices(batch):
-            for binary in _tuples(part, documents):
-                yield binary
+            yield _tuples(part, documents)
     yield _TRAILER
 
 
@@ -240,12 +236,12 @@ def _documents(types: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name, kind in types.items() if kind == "jsonb")
 
 
-def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> Iterator[bytes]:
-    """Yield the rows as binary COPY has them, without header and trailer."""
+def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> bytes:
+    """Return the rows as binary COPY has them between `_HEADER` and `_TRAILER`."""
     encoder = _encoder(batch.schema, documents)
     encoder.write_header()
-    yield encoder.write_batch(batch)
-    yield encoder.finish().removesuffix(_TRAILER)
+    # A short batch comes with the trailer only.
+    return encoder.write_batch(batch) + encoder.finish().removesuffix(_TRAILER)
 
 
 def _encoder(schema: pa.Schema, documents: frozenset[str]) -> ArrowToPostgresBinaryEncoder:

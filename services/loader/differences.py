@@ -4,54 +4,58 @@ A piece fits the session's own memory and meets a narrow range of the table's in
 at once is written to disk, indexed and joined through memory that no longer fits a cache.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
+from uuid import UUID
 
 from services.loader.arrival import COMPARISON, STAGED, Arrival, Target, choose_join, rows_touched
 from services.loader.binary_copy import FitPiece, Into, fit_pieces
 from services.loader.parquet import RESERVED
+from services.loader.pieces import KeyRange, Pieces
 from services.loader.postgres import Connection
 from services.loader.read_back import ReadBack
 from services.loader.sql import listed, quoted
 
 _PIECE = "quarry_piece"
+# Where a range of the table has so many rows for each of the piece, they are looked up one by one.
+_SPARSE = 8
+# Each piece and each range of the table are of one size and in the order of the key's index.
+_NOT_HERE = ("enable_nestloop", "enable_mergejoin", "enable_bitmapscan")
 
 
 async def stage_differences(
-    connection: Connection, target: Target, arrival: Arrival, known: Mapping[int, int]
+    connection: Connection,
+    target: Target,
+    arrival: Arrival,
+    pieces: Pieces,
+    ranges: Sequence[KeyRange],
 ) -> int:
-    """Bring rows into `STAGED` that the table lacks or has with other data; return how many.
-
-    `known` pieces, as number of rows by first row, are in the table already.
-    """
+    """Bring rows into `STAGED` that the table lacks or has with other data; return how many."""
     names = tuple(name for name in target.types if name not in RESERVED)
-    sift = _sift(target, names)
     types = {name: target.types[name] for name in names}
     into = Into(types, _PIECE)
-    of_file = tuple(column.name for column in arrival.rows.columns if column.name in types)
-    read_back = ReadBack(connection, target, of_file)
+    columns = [column for column in arrival.rows.columns if column.name in types]
+    of_file = tuple(column.name for column in columns)
+    read_back = ReadBack(connection, target, of_file, ranges)
     sent = staged = 0
 
     def ready(piece: FitPiece) -> None:
-        piece.binary(read_back.columns if read_back.worthwhile else of_file)
+        if not read_back.worthwhile:
+            piece.binary(of_file)
 
-    async with aclosing(fit_pieces(arrival.rows, types, known, ready)) as pieces:
-        async for piece in pieces:
-            if not read_back.worthwhile:
-                read_back.pass_over()
-            elif await read_back.finds(piece):
+    parts = pieces.lacking(arrival.rows)
+    async with aclosing(fit_pieces(parts, columns, types, ready)) as lacking:
+        async for piece in lacking:
+            if await read_back.finds(piece):
                 continue
             if not sent:
                 await _prepare(connection, target, names)
             await piece.send(connection, into)
-            first, last = await _range(connection, target.key)
-            answer = await connection.execute(sift, arrival.declaration.load_id, *first, *last)
-            await connection.execute(f"TRUNCATE {_PIECE}")
-            staged += rows_touched(answer)
+            staged += await _sift(connection, target, piece.rows, arrival.declaration.load_id)
             sent += 1
-    if sent:
-        await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL enable_mergejoin = on")
+    settings = (*_NOT_HERE, *read_back.settings)
+    await connection.execute("".join(f"SET LOCAL {setting} = on;" for setting in settings))
     if staged:
         await choose_join(connection, target, staged)
     return staged
@@ -63,38 +67,47 @@ async def _prepare(connection: Connection, target: Target, names: tuple[str, ...
         " ON COMMIT DROP;"
         f" CREATE TEMPORARY TABLE {_PIECE} ON COMMIT DROP AS"
         f" SELECT {listed(names)} FROM {target.table.sql} LIMIT 0; {COMPARISON};"
-        # Each piece and each range of the table are of one size and in one order.
-        " SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
+        + "".join(f" SET LOCAL {setting} = off;" for setting in _NOT_HERE)
     )
 
 
-def _sift(target: Target, names: tuple[str, ...]) -> str:
-    """SQL with the parameters: load id, first key, last key of the piece."""
-    width = len(target.key)
-    places = [f"${number}::{target.types[name]}" for number, name in _numbered(target.key, 2)]
-    places += [
-        f"${number}::{target.types[name]}" for number, name in _numbered(target.key, 2 + width)
-    ]
-    key = listed(target.key)
-    absent = f"t.{quoted(target.key[0])} IS NULL"
-    return (
+async def _sift(connection: Connection, target: Target, rows: int, load_id: UUID) -> int:
+    """Move what differs of `_PIECE`, which has so many rows, into `STAGED`; return how many."""
+    ends = await _ends(connection, target.key)
+    own = f"FROM {target.table.sql} AS t WHERE"
+    many = _SPARSE * rows
+    at_most = f"SELECT count(*) FROM (SELECT {own} {_between(target, 1)} LIMIT {many:d}) AS t"  # noqa: S608  # quoted names
+    if await connection.fetchval(at_most, *ends) < many:
+        join = f"LEFT JOIN (SELECT * {own} {_between(target, 2)}) AS t ON {target.same_key}"
+    else:
+        # Its limit keeps the planner from reading the whole range, of which it may know nothing.
+        join = f"LEFT JOIN LATERAL (SELECT * {own} {target.same_key} LIMIT 1) AS t ON true"
+        ends = ()
+    names = tuple(name for name in target.types if name not in RESERVED)
+    answer = await connection.execute(
         f"INSERT INTO {STAGED} ({listed(names)}, load_id) SELECT {listed(names, 's.')}, $1"  # noqa: S608  # quoted names
-        f" FROM {_PIECE} AS s LEFT JOIN (SELECT * FROM {target.table.sql}"
-        f" WHERE ROW({key}) >= ROW({', '.join(places[:width])})"
-        f" AND ROW({key}) <= ROW({', '.join(places[width:])})) AS t ON {target.same_key}"
-        f" WHERE {absent} OR {target.differs}"
+        f" FROM {_PIECE} AS s {join}"
+        f" WHERE t.{quoted(target.key[0])} IS NULL OR {target.differs}",
+        *(load_id, *ends),
     )
+    await connection.execute(f"TRUNCATE {_PIECE}")
+    return rows_touched(answer)
 
 
-def _numbered(names: tuple[str, ...], start: int) -> list[tuple[int, str]]:
-    return list(enumerate(names, start))
+def _between(target: Target, start: int) -> str:
+    """SQL: row `t` is between the first and the last key, parameters from number `start` on."""
+    kinds = [target.types[name] for name in target.key]
+    places = [f"${number}::{kind}" for number, kind in enumerate(2 * kinds, start)]
+    first, last = ", ".join(places[: len(kinds)]), ", ".join(places[len(kinds) :])
+    key = listed(target.key, "t.")
+    return f"ROW({key}) >= ROW({first}) AND ROW({key}) <= ROW({last})"
 
 
-async def _range(connection: Connection, key: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
-    """Ask the server for the ends of the piece: text sorts as its own collation says."""
+async def _ends(connection: Connection, key: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the first key and the last of the piece: text sorts as the server's collation says."""
     ends = ", ".join(
         f"(SELECT ROW({listed(key)}) FROM {_PIECE} ORDER BY {order} LIMIT 1)"  # noqa: S608  # quoted names
         for order in (listed(key), ", ".join(f"{quoted(name)} DESC" for name in key))
     )
     [row] = await connection.fetch(f"SELECT {ends}")
-    return tuple(row[0]), tuple(row[1])
+    return (*row[0], *row[1])

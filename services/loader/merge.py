@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from services.loader.arrival import STAGED, Arrival, Target, copy_into, stage
@@ -11,7 +10,7 @@ from services.loader.binary_copy import Into, copy_rows
 from services.loader.differences import stage_differences
 from services.loader.ledger import Loaded, NewerObject, newer_objects
 from services.loader.parquet import ParquetRows
-from services.loader.pieces import Piece, ascending_pieces, in_place, remember
+from services.loader.pieces import InPlace, KeyRange, Pieces, in_place, key_ranges, remember
 from services.loader.postgres import Connection
 from services.loader.sql import listed, quoted
 from shared.errors import PermanentError
@@ -31,35 +30,40 @@ async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loa
         DuplicateKey: two rows of the file have one key.
         NewerLoadUnreadable: the load is late and the object of a newer one is gone.
     """
-    declaration = arrival.declaration
-    pieces = await asyncio.to_thread(ascending_pieces, arrival.rows, target.key)
-    loaded, late = await _bring(connection, target, arrival, pieces)
-    if pieces and not late:
-        await remember(connection, declaration, target, pieces)
+    rows, declaration = arrival.rows, arrival.declaration
+    if not target.table.exists:
+        # The key of the new table refuses what the file has twice.
+        loaded = Loaded("loaded", rows.rows, inserted=await copy_into(connection, target, arrival))
+        pieces = Pieces(InPlace(), ordered=False)
+        await asyncio.to_thread(pieces.read, rows)
+        await remember(connection, declaration, target, pieces.to_remember(changed=False))
+        return loaded
+    ranges = await asyncio.to_thread(key_ranges, rows, target.key)
+    pieces = Pieces(await in_place(connection, declaration, target), ranges is not None)
+    loaded, late = Loaded("loaded", rows.rows), False
+    if await _stage(connection, target, arrival, pieces, ranges):
+        late = await _leave_to_newer(connection, target, arrival)
+        loaded = await _merge_staged(connection, target, arrival)
+    if not late:
+        digests = pieces.to_remember(changed=loaded.updated > 0)
+        await remember(connection, declaration, target, digests)
     return loaded
 
 
-async def _bring(
-    connection: Connection, target: Target, arrival: Arrival, pieces: Sequence[Piece]
-) -> tuple[Loaded, bool]:
-    """Return what was done, and whether a newer load had a say in it."""
-    rows = arrival.rows.rows
-    if not target.table.exists:
-        # The key of the new table refuses what the file has twice.
-        return Loaded("loaded", rows, inserted=await copy_into(connection, target, arrival)), False
-    staged = rows
-    if pieces:
-        there = await in_place(connection, arrival.declaration, target)
-        known = {piece.first_row: piece.rows for piece in pieces if piece.digest in there}
-        if len(known) == len(pieces):
-            return Loaded("loaded", rows), False
-        staged = await stage_differences(connection, target, arrival, known)
-    else:
-        await stage(connection, target, arrival)
-    if not staged:
-        return Loaded("loaded", rows), False
-    late = await _leave_to_newer(connection, target, arrival)
-    return await _merge_staged(connection, target, arrival), late
+async def _stage(
+    connection: Connection,
+    target: Target,
+    arrival: Arrival,
+    pieces: Pieces,
+    ranges: list[KeyRange] | None,
+) -> int:
+    """Stage what the table may lack and return how many rows."""
+    if ranges is not None:
+        return await stage_differences(connection, target, arrival, pieces, ranges)
+    if await asyncio.to_thread(pieces.read, arrival.rows):
+        return 0
+    await stage(connection, target, arrival)
+    return arrival.rows.rows
 
 
 async def _merge_staged(connection: Connection, target: Target, arrival: Arrival) -> Loaded:

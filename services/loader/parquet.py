@@ -28,8 +28,7 @@ _SHOWN = 5
 _BATCH_CELLS = 2**20
 _BATCH_ROWS = (512, 65_536)
 _BATCH_BYTES = 2**24
-_PIECE_CELLS = 200_000
-_PIECE_ROWS = 512
+_PIECE_CELLS = 2**19
 _READ_BUFFER_BYTES = 64 * 1024
 _READERS = ThreadPoolExecutor(thread_name_prefix="parquet")
 
@@ -43,6 +42,15 @@ class FileColumn:
     type: str
     empty: bool
     description: str | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive rows of the file; `number` counts its parts from 0, `first_row` its rows."""
+
+    number: int
+    first_row: int
+    batch: pa.RecordBatch
 
 
 class ParquetRows:
@@ -164,13 +172,28 @@ class ParquetRows:
         else:
             yield from self._read(columns)
 
-    def pieces(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, in parts that a file which only grew at its end has as well."""
-        # Whole bytes of a validity bitmap, so that equal rows are equal bytes.
-        height = max(_PIECE_ROWS, _PIECE_CELLS // max(1, len(self.schema)) // 8 * 8)
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[Part]:
+        """Yield the rows in order, in parts that a file which only grew at its end has as well.
+
+        All have one height but the last, however the rows are grouped in the file.
+        """
+        metadata = self._file.metadata
+        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+        file_bytes = sum(group.total_byte_size for group in groups)
+        height = self._height(file_bytes / max(1, self.rows), _PIECE_CELLS)
+        number = held = 0
+        begun: list[pa.RecordBatch] = []
         for batch in self.batches(columns):
-            for start in range(0, batch.num_rows, height):
-                yield batch.slice(start, height)
+            start = 0
+            while start < batch.num_rows:
+                begun.append(batch.slice(start, height - held))
+                start += begun[-1].num_rows
+                held += begun[-1].num_rows
+                if held == height:
+                    yield Part(number, number * height, _one_batch(begun))
+                    number, held, begun = number + 1, 0, []
+        if begun:
+            yield Part(number, number * height, _one_batch(begun))
 
     def close(self) -> None:
         """Let go of the file, once the reading ahead has ended, which cannot be stopped."""
@@ -189,17 +212,17 @@ class ParquetRows:
         metadata = self._file.metadata
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
-            height = self._height(group.total_byte_size / max(1, group.num_rows))
+            height = self._height(group.total_byte_size / max(1, group.num_rows), _BATCH_CELLS)
             if group.num_rows <= height:
                 # Takes less time than the same in one batch.
                 yield from self._file.read_row_group(number, columns=columns).to_batches()
             else:
                 yield from self._file.iter_batches(height, row_groups=[number], columns=columns)
 
-    def _height(self, row_bytes: float) -> int:
-        """Rows of a batch."""
+    def _height(self, row_bytes: float, cells: int) -> int:
+        """Rows of a batch of so many cells, or of fewer, for no more than `_BATCH_BYTES`."""
         few, many = _BATCH_ROWS
-        by_cells = max(few, min(many, _BATCH_CELLS // max(1, len(self.schema))))
+        by_cells = max(few, min(many, cells // max(1, len(self.schema))))
         by_bytes = max(1, int(_BATCH_BYTES / max(1, row_bytes)))
         # A power of two, so that a file that grew by a few rows has the same batches.
         return min(by_cells, 1 << by_bytes.bit_length() - 1)
@@ -214,6 +237,10 @@ class ParquetRows:
         # Lists and structs have longer paths, and an empty list is not null.
         paths = {metadata.schema.column(position).path for position in unproved}
         return paths.intersection(self.schema.names)
+
+
+def _one_batch(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
 def _all_null(chunk: pq.ColumnChunkMetaData) -> bool:

@@ -4,20 +4,23 @@ import random
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 
+from services.loader.arrival import Target
 from services.loader.binary_copy import Into, fit_pieces
 from services.loader.ledger import Loaded
+from services.loader.migrate import read_table
 from services.loader.parquet import ParquetRows
-from services.loader.pieces import ascending_pieces
-from services.loader.postgres import Connection
-from tests.loads import FIRST, bring, write
+from services.loader.pieces import InPlace, Pieces, in_place
+from services.loader.postgres import Connection, DuplicateKey
+from tests.loads import FIRST, bring, piece_digests, write
 
-# With 400 columns a piece has 512 rows, the least there is.
-_FILLERS = 396
+# With 1,024 columns a piece has 512 rows, the least there is.
+_FILLERS = 1_020
 _PIECE = 512
 
 
@@ -46,11 +49,15 @@ async def merged(
     *,
     ascending: bool = True,
 ) -> Loaded:
+    return await bring_totals(connection, folder, totals(values, ascending=ascending), day)
+
+
+async def bring_totals(connection: Connection, folder: Path, table: pa.Table, day: int) -> Loaded:
     """Load totals; the digest is of no source, so that only the rows themselves can be equal."""
     return await bring(
         connection,
         folder / f"day{day}",
-        totals(values, ascending=ascending),
+        table,
         mode="merge",
         key=("id",),
         name="totals",
@@ -116,6 +123,44 @@ async def test_a_table_that_was_truncated_by_hand_is_filled_again(
     assert await stored(ledger_connection) == values
 
 
+_WORDS = pa.array(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (_WORDS, pa.array(["a", "b", "x"])),
+        (_WORDS.dictionary_encode(), pa.array(["a", "b", "x"]).dictionary_encode()),
+        (pa.array([["a"], ["b"], None]), pa.array([["a"], ["x"], None])),
+        (pa.array([{"in": "a"}] * 3), pa.array([{"in": "a"}, {"in": "x"}, {"in": "a"}])),
+        (pa.array([1, None, 3]), pa.array([1, 2, 3])),
+        (pa.array([1, None, 3]), pa.array([None, 1, 3])),
+        (pa.array([True, None, False]), pa.array([True, None, True])),
+    ],
+)
+async def test_a_changed_value_of_any_type_is_brought(
+    ledger_connection: Connection, tmp_path: Path, first: pa.Array, second: pa.Array
+) -> None:
+    ids = pa.array([1, 2, 3])
+    await bring_totals(ledger_connection, tmp_path, pa.table({"id": ids, "value": first}), 0)
+
+    again = pa.table({"id": ids, "value": second})
+    loaded = await bring_totals(ledger_connection, tmp_path, again, 1)
+
+    assert loaded.updated >= 1
+    rows = await ledger_connection.fetch("SELECT value::text FROM call_reports.totals ORDER BY id")
+    fresh = await fresh_rows(ledger_connection, tmp_path, again)
+    assert [row[0] for row in rows] == fresh
+
+
+async def fresh_rows(connection: Connection, folder: Path, table: pa.Table) -> list[Any]:
+    """Return the values as text as a table of their own has them."""
+    path = folder / "fresh"
+    await bring(connection, path, table, mode="merge", key=("id",), name="fresh", period=None)
+    rows = await connection.fetch("SELECT value::text FROM call_reports.fresh ORDER BY id")
+    return [row[0] for row in rows]
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_any_sequence_of_merges_leaves_the_last_total_of_each_id(
     ledger_connection: Connection, tmp_path: Path, seed: int
@@ -124,7 +169,7 @@ async def test_any_sequence_of_merges_leaves_the_last_total_of_each_id(
     expected: dict[int, int] = {}
     values: dict[int, int] = {}
     for day in range(8):
-        kind = dice.choice(("same", "grown", "some changed", "another part"))
+        kind = dice.choice(("same", "grown", "some changed", "some only", "another part"))
         if kind == "another part" or not values:
             start = dice.randrange(2 * _PIECE)
             values = {one: dice.randrange(3) for one in range(start, start + dice.randrange(2500))}
@@ -132,6 +177,8 @@ async def test_any_sequence_of_merges_leaves_the_last_total_of_each_id(
             values = values | {max(values) + 1 + one: 1 for one in range(dice.randrange(1200))}
         elif kind == "some changed":
             values = values | dict.fromkeys(dice.sample([*values], min(3, len(values))), 9)
+        elif kind == "some only":
+            values = {one: dice.randrange(3) for one in dice.sample([*values], len(values) // 20)}
         expected |= values
         if dice.random() < 0.5:  # so that no piece is known
             await ledger_connection.execute("TRUNCATE quarry.piece")
@@ -141,44 +188,102 @@ async def test_any_sequence_of_merges_leaves_the_last_total_of_each_id(
         assert await stored(ledger_connection) == expected
 
 
-async def test_a_known_piece_is_left_out_and_one_of_another_size_is_sent(
+async def test_rows_scattered_over_the_table_are_compared_one_by_one(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:
-    write(tmp_path / "rows", totals(dict.fromkeys(range(2 * _PIECE + 1), 1)))
-    await ledger_connection.execute("CREATE TEMPORARY TABLE arrived (id bigint)")
-    rows = ParquetRows(tmp_path / "rows", "rows")
-    known = {0: _PIECE, _PIECE: _PIECE - 1}
-    into = Into({"id": "bigint"}, "arrived")
+    values = dict.fromkeys(range(0, 6 * _PIECE, 2), 1)
+    await merged(ledger_connection, tmp_path, values, 0)
+    scattered = {0: 1, 701: 1, 1402: 2, 2103: 1, 3000: 1}  # two are new, one is changed
 
-    async with aclosing(fit_pieces(rows, into.types, known, lambda piece: piece.columns)) as pieces:
-        async for piece in pieces:
+    loaded = await merged(ledger_connection, tmp_path, scattered, 1)
+
+    assert (loaded.inserted, loaded.updated) == (2, 1)
+    assert await stored(ledger_connection) == values | scattered
+
+
+async def test_rows_that_are_only_added_leave_pieces_known(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    await merged(ledger_connection, tmp_path, dict.fromkeys(range(2 * _PIECE), 1), 0)
+    brought = await known(ledger_connection, tmp_path)
+
+    await merged(ledger_connection, tmp_path, dict.fromkeys(range(5000, 5100), 1), 1)
+
+    assert len(brought.digests) == 2
+    assert brought.digests < (await known(ledger_connection, tmp_path)).digests
+
+
+async def test_a_changed_row_makes_the_pieces_of_earlier_loads_unknown(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    await merged(ledger_connection, tmp_path, dict.fromkeys(range(2 * _PIECE), 1), 0)
+    brought = await known(ledger_connection, tmp_path)
+
+    await merged(ledger_connection, tmp_path, {7: 70}, 1)
+
+    assert not brought.digests & (await known(ledger_connection, tmp_path)).digests
+
+
+async def test_after_a_change_all_pieces_of_its_file_are_known(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    values = dict.fromkeys(range(2 * _PIECE), 1)
+    await merged(ledger_connection, tmp_path, values, 0)
+
+    await merged(ledger_connection, tmp_path, values | {7: 70}, 1)
+
+    assert len((await known(ledger_connection, tmp_path)).digests) == 2
+
+
+async def test_a_file_in_no_order_is_known_again_as_a_whole(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    values = dict.fromkeys(range(3 * _PIECE), 1)
+    await merged(ledger_connection, tmp_path, values, 0, ascending=False)
+    write(tmp_path / "again", totals(values, ascending=False))
+    rows = ParquetRows(tmp_path / "again", "again")
+
+    pieces = Pieces(await known(ledger_connection, tmp_path), ordered=False)
+
+    assert pieces.read(rows)
+    rows.close()
+    assert pieces.to_remember(changed=False) == []
+
+
+async def test_known_pieces_that_a_file_has_twice_are_refused(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    once = totals(dict.fromkeys(range(_PIECE), 1))
+    await bring_totals(ledger_connection, tmp_path, once, 0)
+
+    with pytest.raises(DuplicateKey, match="id 0 in rows 1, 513"):
+        await bring_totals(ledger_connection, tmp_path, pa.concat_tables([once, once]), 1)
+
+
+async def known(connection: Connection, folder: Path) -> InPlace:
+    """Return what the ledger knows of `call_reports.totals`."""
+    path = folder / "asked"
+    declaration = write(path, totals({}), mode="merge", key=("id",), name="totals", period=None)
+    state = await read_table(connection, "call_reports", "totals")
+    return await in_place(connection, declaration, Target(state, state.types, ("id",)))
+
+
+async def test_only_pieces_that_are_lacking_are_sent(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    table = totals(dict.fromkeys(range(2 * _PIECE + 1), 1))
+    first, *_ = piece_digests(tmp_path / "rows", table)
+    pieces = Pieces(InPlace(frozenset({first})), ordered=True)
+    rows = ParquetRows(tmp_path / "rows", "rows")
+    await ledger_connection.execute("CREATE TEMPORARY TABLE arrived (id bigint)")
+    into = Into({"id": "bigint"}, "arrived")
+    columns = [column for column in rows.columns if column.name == "id"]
+
+    parts = fit_pieces(pieces.lacking(rows), columns, into.types, lambda _: None)
+    async with aclosing(parts) as lacking:
+        async for piece in lacking:
             await piece.send(ledger_connection, into)
 
     rows.close()
     arrived = await ledger_connection.fetchrow("SELECT count(*), min(id) FROM arrived")
     assert tuple(arrived or ()) == (_PIECE + 1, _PIECE)
-
-
-@pytest.mark.parametrize(
-    ("ids", "pieces"), [([1, 2, 5], 1), ([1, 2, 2], 0), ([2, 1, 3], 0), ([1, None, 3], 0)]
-)
-def test_only_keys_that_ascend_one_by_one_make_pieces(
-    tmp_path: Path, ids: list[int | None], pieces: int
-) -> None:
-    write(tmp_path / "rows", pa.table({"id": pa.array(ids, pa.int64())}))
-    rows = ParquetRows(tmp_path / "rows", "rows")
-
-    assert len(ascending_pieces(rows, ("id",))) == pieces
-
-    rows.close()
-
-
-def test_the_second_column_of_a_key_orders_rows_with_the_same_first(tmp_path: Path) -> None:
-    columns = {"year": [2012, 2013, 2013], "bank": ["b", "a", "c"]}
-    write(tmp_path / "rows", pa.table(columns))
-    rows = ParquetRows(tmp_path / "rows", "rows")
-
-    assert len(ascending_pieces(rows, ("year", "bank"))) == 1
-    assert ascending_pieces(rows, ("bank", "year")) == ()
-
-    rows.close()
