@@ -58,6 +58,7 @@ _TABLES: tuple[tuple[LoadMode, str], ...] = (
     ("merge", "keyed"),
 )
 _PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+_SOME = 1_000
 _GENERATOR = np.random.default_rng(7)
 
 
@@ -122,9 +123,11 @@ class Bench:
     repeats: int
     peer_repeats: int
 
-    async def load(self, mode: LoadMode, name: str, day: int) -> float:
-        """Load the shape and return the seconds; writing the Parquet is not counted."""
-        declaration = self._written(mode, name, day)
+    async def load(
+        self, mode: LoadMode, name: str, day: int, table: pa.Table | None = None
+    ) -> float:
+        """Load the shape, or `table`, and return the seconds; writing the file is not counted."""
+        declaration = self._written(mode, name, day, table)
         await self._level()
         return await self._bring(declaration)
 
@@ -172,10 +175,12 @@ class Bench:
         measured: dict[str, float] = json.loads(finished.stdout)
         return measured
 
-    def _written(self, mode: LoadMode, name: str, day: int) -> LoadTable:
+    def _written(
+        self, mode: LoadMode, name: str, day: int, table: pa.Table | None = None
+    ) -> LoadTable:
         return write(
             self.folder / "rows.parquet",
-            self.table,
+            self.table if table is None else table,
             mode=mode,
             key=("id",) if mode == "merge" else (),
             name=name,
@@ -216,12 +221,17 @@ class Bench:
             await self.connection.execute("TRUNCATE quarry.piece")
             return await self.load("merge", name, day)
 
+        async def merge_some(name: str) -> float:
+            some = np.sort(_GENERATOR.choice(len(self.table), _SOME, replace=False))
+            return await self.load("merge", name, day, self.table.take(pa.array(some)))
+
         return {
             "floor": lambda: self.floor("appended"),
             "append": lambda: append("appended"),
             "replace": lambda: self.load("replace", "replaced", day),
             "merge of unchanged rows": lambda: self.load("merge", "merged", day),
             "merge of unchanged rows, compared": lambda: merge_compared("merged"),
+            f"merge of {_SOME:,} of the rows, unchanged": lambda: merge_some("merged"),
             "floor, keyed table": lambda: self.floor("keyed"),
             "append, keyed table": lambda: append("keyed"),
         }
