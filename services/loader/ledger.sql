@@ -58,8 +58,8 @@ CREATE TABLE IF NOT EXISTS quarry.piece (
     PRIMARY KEY (load_id, number)
 );
 COMMENT ON TABLE quarry.piece IS
-    'Digests of what a merge brought, piece by piece: while the table is as that load left it, a '
-    'piece with the same digest need not be sent again.';
+    'Digests of what a merge brought, piece by piece: until a load changes or removes rows of the '
+    'table, a piece with the same digest need not be sent again.';
 
 CREATE TABLE IF NOT EXISTS quarry.restatement (
     restatement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

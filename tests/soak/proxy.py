@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,7 @@ class Proxy:
     at: Callable[[Moment], Coroutine[None, None, Verdict]]
     released: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
+    _closed: bool = False
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _moments: list[asyncio.Task[Verdict]] = field(default_factory=list)
 
@@ -40,6 +41,9 @@ class Proxy:
         """Stop listening, end every conversation and wait for what `at` has begun."""
         if self._server is not None:
             self._server.close()
+        self._closed = True
+        # Who was let in a moment ago has not been heard of yet.
+        await asyncio.sleep(0)
         self.released.set()
         for task in list(self._tasks):
             task.cancel()
@@ -62,16 +66,12 @@ class Proxy:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        try:
+        with closing(to_client), suppress(asyncio.CancelledError, OSError):
+            if self._closed:
+                return
             server, to_server = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            to_client.close()
-            return
-        talk = _Conversation(self, client, to_client, server, to_server)
-        with suppress(asyncio.CancelledError):
-            await talk.run()
-        for writer in (to_client, to_server):
-            writer.close()
+            with closing(to_server):
+                await _Conversation(self, client, to_client, server, to_server).run()
 
 
 class _Cut(Exception):  # a signal to end the conversation, no failure
