@@ -52,6 +52,8 @@ async def _send_chunk(sqs: "SQSClient", queue_url: str, entries: list[dict[str, 
     waiting = {str(position): entry for position, entry in enumerate(entries)}
     reasons: list[str] = []
     for attempt in range(_ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(0.1 * 2 ** (attempt - 1))
         batch = [{"Id": id_, **entry} for id_, entry in waiting.items()]
         with aws_errors(f"sending {len(batch)} messages to {queue_url}"):
             response = await sqs.send_message_batch(QueueUrl=queue_url, Entries=batch)  # type: ignore[arg-type]  # built as dicts
@@ -62,7 +64,6 @@ async def _send_chunk(sqs: "SQSClient", queue_url: str, entries: list[dict[str, 
         if any(item["SenderFault"] for item in failed):
             raise MessagesRefused(f"{queue_url} refused {len(failed)} messages: {reasons[0]}")
         waiting = {item["Id"]: waiting[item["Id"]] for item in failed}
-        await asyncio.sleep(0.1 * 2**attempt)
     raise TransientError(f"{queue_url} did not take {len(waiting)} messages: {reasons[0]}")
 
 

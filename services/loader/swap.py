@@ -14,16 +14,13 @@ from services.loader.migrate import Change, Table, carry_out, statement
 from services.loader.postgres import Connection
 from services.loader.sql import short_name
 
-# As text, such a name is quoted.
-_PARTITIONS = """
-SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass
-"""
-_FORMER_ROWS = """
-SELECT rows FROM (
-    SELECT mode, rows FROM quarry.load
-    WHERE table_schema = $1 AND table_name = $2 AND outcome = 'loaded'
-    ORDER BY loaded_at DESC LIMIT 1) AS former
-WHERE mode = 'replace'
+# As text, such a name is quoted. The ledger knows how many rows a former `replace` left.
+_FORMER = """
+SELECT inhrelid::regclass::text AS name, (
+    SELECT CASE mode WHEN 'replace' THEN rows END FROM quarry.load
+    WHERE table_schema = $2 AND table_name = $3 AND outcome = 'loaded'
+    ORDER BY loaded_at DESC LIMIT 1) AS rows
+FROM pg_inherits WHERE inhparent = $1::text::regclass
 """
 
 
@@ -46,8 +43,8 @@ async def fill_anew(
     if change.actions:
         await connection.execute(statement(new, change, target.key))
     # Asked now, while the file is still being read.
-    former = await connection.fetch(_PARTITIONS, table.sql)
-    removed = await _rows_of(connection, table) if former else 0
+    former = await connection.fetch(_FORMER, table.sql, table.schema, table.name)
+    removed = await _rows_of(connection, table, former[0]["rows"]) if former else 0
     into = Into(target.types, name, table.schema, frozen=True)
     copied = await copy_rows(connection, arrival.rows, into, arrival.declaration.load_id)
     swap = [f"DROP TABLE {row['name']}" for row in former]
@@ -59,9 +56,8 @@ async def fill_anew(
     return Loaded("loaded", copied, inserted=copied, removed=removed)
 
 
-async def _rows_of(connection: Connection, table: Table) -> int:
-    """Ask the ledger how many rows a former `replace` left; only after other modes count them."""
-    rows = await connection.fetchval(_FORMER_ROWS, table.schema, table.name)
-    if rows is None:
-        rows = await connection.fetchval(f"SELECT count(*) FROM {table.sql}")  # noqa: S608  # quoted names
-    return int(rows)
+async def _rows_of(connection: Connection, table: Table, recorded: int | None) -> int:
+    """Return how many rows go; what another mode than `replace` left is counted."""
+    if recorded is not None:
+        return recorded
+    return int(await connection.fetchval(f"SELECT count(*) FROM {table.sql}"))  # noqa: S608  # quoted names
