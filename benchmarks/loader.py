@@ -108,8 +108,8 @@ SHAPES: dict[str, tuple[Callable[[int], pa.Table], int]] = {
     "long": (long, 5_000_000),
     "mixed": (mixed, 1_000_000),
 }
-# Measured so many times as often: a load of 50 ms, and one whose times spread by a fifth.
-_MORE_OFTEN = {"wide": 5, "mixed": 3}
+# Measured so many times as often: a load of 50 ms, and two whose times spread by a fifth.
+_MORE_OFTEN = {"wide": 9, "long": 2, "mixed": 3}
 _PEERS_MORE_OFTEN = {"wide": 5}
 
 
