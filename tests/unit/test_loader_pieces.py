@@ -22,7 +22,7 @@ _POINTING = {"labels", "numbers", "nested", "views"}
 _FLAT = sorted(set(VALUES) - _POINTING)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables(names=_FLAT, max_rows=12), height=st.integers(1, 5))
 def test_a_digest_does_not_depend_on_how_rows_are_grouped_in_the_file(
     tmp_path: Path, table: pa.Table, height: int
@@ -32,7 +32,7 @@ def test_a_digest_does_not_depend_on_how_rows_are_grouped_in_the_file(
     assert piece_digests(tmp_path / "grouped", table, row_group_size=height) == whole
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(sorted(VALUES)))
 def test_other_values_of_any_type_have_another_digest(
     tmp_path: Path, data: st.DataObject, name: str
@@ -67,7 +67,7 @@ def wide(rows: int) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"row_group_size": 300, "compression": "zstd"}])
+@pytest.mark.parametrize("options", [{}, {"row_group_size": 100}, {"compression": "zstd"}])
 def test_a_file_that_grew_has_the_pieces_it_had(tmp_path: Path, options: dict[str, Any]) -> None:
     grown = wide(2 * _PIECE + 90)
 
