@@ -139,7 +139,9 @@ def _number(text: str) -> Decimal:
 
 
 def _places(number: Decimal) -> tuple[int, int]:
-    """Return how many digits a number needs before and behind the point."""
+    """Return how many digits a number needs before and behind the point; zero needs none."""
+    if not number:
+        return 0, 0
     _, digits, exponent = number.normalize(_EXACT).as_tuple()
     power = int(exponent)
     return max(len(digits) + power, 0), max(-power, 0)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.item_tables import ItemColumn, ItemKind
@@ -57,6 +57,7 @@ def test_any_attribute_reads_back_from_its_json_with_every_digit(
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(0, 38))
+@example(Decimal(0), 38)
 def test_a_decimal_is_the_same_number_or_refused(number: Decimal, places: int) -> None:
     column = ItemColumn(name="x", kind="decimal", places=places)
     above, below = number.as_integer_ratio()
