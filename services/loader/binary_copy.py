@@ -5,7 +5,15 @@ small; only reading the file, which lets go of it, is done ahead in a thread.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
@@ -111,25 +119,28 @@ class FitPiece:
         self.number = number
         self._batch = batch
         self._documents = documents
-        self._encoded: dict[tuple[str, ...], bytes] = {}
+        self._ready: list[bytes] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names in the order of the file."""
         return tuple(self._batch.schema.names)
 
-    def binary(self, columns: tuple[str, ...]) -> bytes:
-        """Return these columns as one whole binary COPY; encoded once."""
-        if columns not in self._encoded:
-            tuples = _tuples(self._batch.select(columns), self._documents)
-            self._encoded[columns] = b"".join((_HEADER, tuples, _TRAILER))
-        return self._encoded[columns]
-
     @property
     def rows(self) -> int:
         """How many there are."""
         height: int = self._batch.num_rows
         return height
+
+    def binary(self, columns: tuple[str, ...]) -> Iterator[bytes]:
+        """Yield these columns as one whole binary COPY, a slice at a time."""
+        yield _HEADER
+        yield from _tuples(self._batch.select(columns), self._documents)
+        yield _TRAILER
+
+    def make_ready(self) -> None:
+        """Encode all columns for `send` now, and not while they are sent."""
+        self._ready = [*self.binary(self.columns)]
 
     async def send(self, connection: Connection, into: Into) -> None:
         """Append the rows to a table.
@@ -140,7 +151,7 @@ class FitPiece:
         answer = await connection.copy_to_table(
             into.table,
             columns=self.columns,
-            source=_one(self.binary(self.columns)),
+            source=_one_by_one(self._ready or self.binary(self.columns)),
             format="binary",
         )
         counted = int(answer.removeprefix("COPY "))
@@ -174,8 +185,9 @@ def fit_pieces(
     return _each(_Ahead(made()))
 
 
-async def _one(part: bytes) -> AsyncIterator[bytes]:
-    yield part
+async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 async def _each(ahead: _Ahead[Batch]) -> AsyncGenerator[Batch]:
@@ -189,8 +201,8 @@ async def _encoded(
 ) -> AsyncGenerator[bytes]:
     yield _HEADER
     async for batch in batches:
-        for part in _slices(batch):
-            yield _tuples(part, documents)
+        for part in _tuples(batch, documents):
+            yield part
     yield _TRAILER
 
 
@@ -236,12 +248,13 @@ def _documents(types: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name, kind in types.items() if kind == "jsonb")
 
 
-def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> bytes:
-    """Return the rows as binary COPY has them between `_HEADER` and `_TRAILER`."""
-    encoder = _encoder(batch.schema, documents)
-    encoder.write_header()
-    # A short batch comes with the trailer only.
-    return encoder.write_batch(batch) + encoder.finish().removesuffix(_TRAILER)
+def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> Iterator[bytes]:
+    """Yield the rows as binary COPY has them between `_HEADER` and `_TRAILER`."""
+    for part in _slices(batch):
+        encoder = _encoder(part.schema, documents)
+        encoder.write_header()
+        # A short batch comes with the trailer only.
+        yield encoder.write_batch(part) + encoder.finish().removesuffix(_TRAILER)
 
 
 def _encoder(schema: pa.Schema, documents: frozenset[str]) -> ArrowToPostgresBinaryEncoder:

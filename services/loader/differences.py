@@ -42,7 +42,7 @@ async def stage_differences(
 
     def ready(piece: FitPiece) -> None:
         if not read_back.worthwhile:
-            piece.binary(of_file)
+            piece.make_ready()
 
     parts = pieces.lacking(arrival.rows)
     async with aclosing(fit_pieces(parts, columns, types, ready)) as lacking:

@@ -145,33 +145,35 @@ async def remember(
 
 def _digest(batch: pa.RecordBatch) -> bytes:
     """Return a SHA-256 of names, types and values, however the rows lay in their file."""
-    # Put together anew, buffers hold these rows only and nothing of those around them.
-    batch = pa.concat_batches([batch, batch.slice(0, 0)])
     digest = hashlib.sha256(f"{batch.num_rows} {batch.schema.remove_metadata()} ".encode())
+    alike: dict[pa.DataType, list[pa.Array]] = {}
     for column in batch.columns:
-        digest.update(f"{column.null_count} ".encode())
-        for content in _contents(column):
+        plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        alike.setdefault(plain.type, []).append(plain)
+    for columns in alike.values():
+        # Put together anew, buffers hold these rows only and nothing of those around them.
+        values = pa.concat_arrays([*columns, columns[0].slice(0, 0)])
+        digest.update(f"{values.null_count} ".encode())
+        for content in _contents(values):
             digest.update(f"{content.size} ".encode())
             digest.update(content)
     return digest.digest()
 
 
-def _contents(column: pa.Array) -> Iterator[pa.Buffer]:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if any(is_one(column.type) for is_one in _POINTING):
+def _contents(values: pa.Array) -> Iterator[pa.Buffer]:
+    if any(is_one(values.type) for is_one in _POINTING):
         # A stream has the words of dictionaries inside, too, and views with what they show.
         stream = pa.BufferOutputStream()
-        whole = pa.RecordBatch.from_arrays([column], names=[""])
+        whole = pa.RecordBatch.from_arrays([values], names=[""])
         with pa.ipc.new_stream(stream, whole.schema) as writer:
             writer.write_batch(whole)
         yield stream.getvalue()
         return
-    if column.null_count:
+    if values.null_count:
         # The reader leaves anything in the place of a null.
-        yield from _present(column.buffers()[:1])
-        column = column.drop_null()
-    yield from _present(column.buffers())
+        yield from _present(values.buffers()[:1])
+        values = values.drop_null()
+    yield from _present(values.buffers()[1:])
 
 
 def _present(buffers: list[pa.Buffer | None]) -> list[pa.Buffer]:

@@ -4,16 +4,14 @@ Where most rows did not change this takes a fraction of sending them: the server
 and equal bytes are equal values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate
 
 from services.loader.arrival import LINEAGE, Target
 from services.loader.binary_copy import FitPiece
 from services.loader.pieces import KeyRange
 from services.loader.postgres import Connection
 from services.loader.sql import listed
-from shared.together import together
 
 # Types of keys whose range means the same here and there; text of some languages sorts otherwise,
 # which is found out, not trusted.
@@ -71,25 +69,12 @@ class ReadBack:
         # One row more than there should be tells as much as all of them.
         query = f"{self._between_ends(piece.number)} LIMIT {piece.rows + 1:d}"
 
-        async def encode() -> list[bytes]:
-            return [piece.binary(self.columns)]
-
-        # Encoded once the server is at work, but not in a thread, which would take turns with
-        # receiving a few kilobytes at a time.
-        parts, [expected] = await together([self._pull(query), encode()])
-        found = _same(parts, expected)
+        comparison = Comparison(piece.binary(self.columns))
+        await self._connection.copy_from_query(query, output=comparison.take, format="binary")
+        found = comparison.same
         self._failures = 0 if found else min(self._failures + 1, _MOST_FAILURES)
         self._pause = 2**self._failures - 1
         return found
-
-    async def _pull(self, query: str) -> list[bytes]:
-        parts: list[bytes] = []
-
-        async def keep(part: bytes) -> None:
-            parts.append(part)
-
-        await self._connection.copy_from_query(query, output=keep, format="binary")
-        return parts
 
     async def _tell_ends(self) -> None:
         """Set what COPY, which takes no parameters, is to look up: the ends of all ranges."""
@@ -122,12 +107,34 @@ class ReadBack:
         )
 
 
-def _same(parts: list[bytes], whole: bytes) -> bool:
-    """Compare without putting the parts together, which takes as long as to receive them."""
-    ends = list(accumulate(len(part) for part in parts))
-    return ends[-1:] == [len(whole)] and all(
-        whole.startswith(part, end - len(part)) for part, end in zip(parts, ends, strict=True)
-    )
+class Comparison:
+    """Of what arrives with what was expected, each of which comes in parts of its own size.
+
+    What is expected is encoded when it is due: meanwhile the server prepares what comes next. In a
+    thread it would take turns with receiving, a few kilobytes at a time.
+    """
+
+    def __init__(self, expected: Iterator[bytes]) -> None:
+        self._expected = expected
+        self._part, self._at = b"", 0
+        self._equal = True
+
+    @property
+    def same(self) -> bool:
+        """Whether all that was expected has arrived and nothing else."""
+        return self._equal and self._at == len(self._part) and next(self._expected, None) is None
+
+    async def take(self, arrived: bytes) -> None:
+        """Compare what comes next; after a difference nothing matters."""
+        rest = memoryview(arrived)
+        while rest and self._equal:
+            if self._at == len(self._part):
+                self._part, self._at = next(self._expected, b""), 0
+            both = rest[: len(self._part) - self._at]
+            # Of two bytes-likes this compares without a copy.
+            self._equal = bool(both) and self._part.startswith(both, self._at)
+            self._at += len(both)
+            rest = rest[len(both) :]
 
 
 def _has_other_bytes(kind: str) -> bool:
