@@ -1,8 +1,8 @@
 """How close the loader comes to the server's own COPY, in one run on one machine.
 
-`python -m benchmarks.loader --scale 1 --repeats 5` prints medians as ratios to the floor: COPY of
-the same rows from a binary file on the server's disk into the same table. Shapes at scale 1: wide
-5,000 x 200, long 5,000,000 x 4, mixed 1,000,000 x 12.
+`python -m benchmarks.loader --scale 1 --repeats 5` prints medians of seconds, and of ratios to the
+floor of the same round: COPY of the same rows from a binary file on the server's disk into the same
+table. Shapes at scale 1: wide 5,000 x 200, long 5,000,000 x 4, mixed 1,000,000 x 12.
 """
 
 import argparse
@@ -11,8 +11,7 @@ import json
 import statistics
 import subprocess
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
+from benchmarks.steadiness import Timed, ratio, timed
 from contracts import LoadMode, LoadTable
 from ops.stack import postgres
 from ops.stack.home import ROOT
@@ -109,7 +109,7 @@ SHAPES: dict[str, tuple[Callable[[int], pa.Table], int]] = {
     "mixed": (mixed, 1_000_000),
 }
 # Measured so many times as often: a load of 50 ms, and two whose times spread by a fifth.
-_MORE_OFTEN = {"wide": 9, "long": 2, "mixed": 3}
+_MORE_OFTEN = {"wide": 20, "long": 2, "mixed": 3}
 _PEERS_MORE_OFTEN = {"wide": 5}
 
 
@@ -125,23 +125,21 @@ class Bench:
 
     async def load(
         self, mode: LoadMode, name: str, day: int, table: pa.Table | None = None
-    ) -> float:
-        """Load the shape, or `table`, and return the seconds; writing the file is not counted."""
+    ) -> Timed:
+        """Load the shape, or `table`; writing the file is not counted."""
         declaration = self._written(mode, name, day, table)
         await self._level()
-        return await self._bring(declaration)
+        return await timed(self._bring(declaration))
 
-    async def floor(self, name: str) -> float:
+    async def floor(self, name: str) -> Timed:
         """Let the server copy the same rows from its own disk into the empty table."""
         await self._level()
-        started = time.perf_counter()
-        await self._copy_from_disk(name)
-        seconds = time.perf_counter() - started
+        taken = await timed(self._copy_from_disk(name))
         await self._empty(name)
-        return seconds
+        return taken
 
-    async def measure(self) -> dict[str, float]:
-        """Return median seconds by what was done; all take turns, so that noise is shared."""
+    async def measure(self) -> dict[str, list[Timed]]:
+        """Return times by what was done; all take turns."""
         for mode, name in _TABLES:
             await self._bring(self._written(mode, name, 0))
         await self.connection.execute(
@@ -149,11 +147,11 @@ class Bench:
             f" COPY call_reports.appended TO '{self.folder}/rows.bin' (FORMAT binary)"
         )
         await self._empty("appended", "keyed")
-        seconds: dict[str, list[float]] = {}
+        taken: dict[str, list[Timed]] = {}
         for day in range(1, self.repeats + 1):
             for name, act in self._acts(day).items():
-                seconds.setdefault(name, []).append(await act())
-        return {name: statistics.median(taken) for name, taken in seconds.items()}
+                taken.setdefault(name, []).append(await act())
+        return taken
 
     async def peers(self, url: str) -> dict[str, float]:
         """Return the median seconds of the peers on the same rows and an equal table.
@@ -193,11 +191,9 @@ class Bench:
             **_AS_THE_PROCESSOR_WRITES,
         )
 
-    async def _bring(self, declaration: LoadTable) -> float:
+    async def _bring(self, declaration: LoadTable) -> None:
         path = self.folder / "rows.parquet"
-        started = time.perf_counter()
         await load_parquet(self.connection, path, declaration, PROVENANCE, Limits())
-        return time.perf_counter() - started
 
     async def _copy_from_disk(self, name: str) -> None:
         await self.connection.execute(
@@ -219,17 +215,17 @@ class Bench:
         await self.connection.execute("CHECKPOINT")
         await self.connection.execute("TRUNCATE call_reports.spare")
 
-    def _acts(self, day: int) -> dict[str, Callable[[], Awaitable[float]]]:
-        async def append(name: str) -> float:
-            seconds = await self.load("append", name, day)
+    def _acts(self, day: int) -> dict[str, Callable[[], Awaitable[Timed]]]:
+        async def append(name: str) -> Timed:
+            taken = await self.load("append", name, day)
             await self._empty(name)
-            return seconds
+            return taken
 
-        async def merge_compared(name: str) -> float:
+        async def merge_compared(name: str) -> Timed:
             await self.connection.execute("TRUNCATE quarry.piece")
             return await self.load("merge", name, day)
 
-        async def merge_some(name: str) -> float:
+        async def merge_some(name: str) -> Timed:
             some = np.sort(_GENERATOR.choice(len(self.table), _SOME, replace=False))
             return await self.load("merge", name, day, self.table.take(pa.array(some)))
 
@@ -245,12 +241,26 @@ class Bench:
         }
 
 
+def show(shape: str, taken: Mapping[str, Sequence[Timed]], peers: Mapping[str, float]) -> None:
+    """Print a line for each; peers, which are measured afterwards, beside the floor's median."""
+    median = {
+        name: statistics.median(one.seconds for one in times) for name, times in taken.items()
+    }
+    for what, times in taken.items():
+        floor, append = (ratio(times, taken[other]) for other in ("floor", "append"))
+        counted = f"{floor.pairs} and {append.pairs} of {floor.taken}"
+        ratios = f"{floor.median:.2f} | {append.median:.2f}"
+        print(f"| {shape} | {what} | {median[what]:.3f} | {ratios} | {counted} |")
+    for what, seconds in peers.items():
+        print(f"| {shape} | {what} | {seconds:.3f} | {seconds / median['floor']:.2f} | | |")
+
+
 async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, peers: bool) -> None:
     """Measure the shapes and print one table."""
     folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
     server = postgres.start(folder / "data", settings=_SERVER)
     process = psutil.Process()
-    print("| shape | what | seconds | ratio to floor |\n|---|---|---|---|")
+    print("| shape | what | seconds | to floor | to append | pairs |\n|---|---|---|---|---|---|")
     try:
         for name in shapes:
             make, rows = SHAPES[name]
@@ -259,12 +269,10 @@ async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, pe
             await ledger.prepare(connection)
             own, theirs = (repeats * more.get(name, 1) for more in (_MORE_OFTEN, _PEERS_MORE_OFTEN))
             bench = Bench(connection, folder, make(int(rows * scale)), own, theirs)
-            medians = await bench.measure()
-            if peers:
-                medians |= await bench.peers(server.url)
-            for what, seconds in medians.items():
-                ratio = seconds / medians["floor"]
-                print(f"| {name} {bench.table.shape} | {what} | {seconds:.3f} | {ratio:.2f} |")
+            taken = await bench.measure()
+            show(
+                f"{name} {bench.table.shape}", taken, await bench.peers(server.url) if peers else {}
+            )
             await connection.close()
         print(f"\nresident at the end: {process.memory_info().rss / 1e6:.0f} MB")
     finally:
