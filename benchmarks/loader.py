@@ -242,7 +242,10 @@ class Bench:
 
 
 def show(shape: str, taken: Mapping[str, Sequence[Timed]], peers: Mapping[str, float]) -> None:
-    """Print a line for each; peers, which are measured afterwards, beside the floor's median."""
+    """Print a line for each; the last column divides medians of all by that of the floor.
+
+    Peers are measured afterwards, so they have no other ratio.
+    """
     median = {
         name: statistics.median(one.seconds for one in times) for name, times in taken.items()
     }
@@ -250,9 +253,10 @@ def show(shape: str, taken: Mapping[str, Sequence[Timed]], peers: Mapping[str, f
         floor, append = (ratio(times, taken[other]) for other in ("floor", "append"))
         counted = f"{floor.pairs} and {append.pairs} of {floor.taken}"
         ratios = f"{floor.median:.2f} | {append.median:.2f}"
-        print(f"| {shape} | {what} | {median[what]:.3f} | {ratios} | {counted} |")
+        by_all = median[what] / median["floor"]
+        print(f"| {shape} | {what} | {median[what]:.3f} | {ratios} | {counted} | {by_all:.2f} |")
     for what, seconds in peers.items():
-        print(f"| {shape} | {what} | {seconds:.3f} | {seconds / median['floor']:.2f} | | |")
+        print(f"| {shape} | {what} | {seconds:.3f} | | | | {seconds / median['floor']:.2f} |")
 
 
 async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, peers: bool) -> None:
@@ -260,7 +264,8 @@ async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, pe
     folder.chmod(0o777)  # noqa: ASYNC240  # the server writes its binary file here
     server = postgres.start(folder / "data", settings=_SERVER)
     process = psutil.Process()
-    print("| shape | what | seconds | to floor | to append | pairs |\n|---|---|---|---|---|---|")
+    print("| shape | what | seconds | to floor | to append | pairs | by all |")
+    print("|---|---|---|---|---|---|---|")
     try:
         for name in shapes:
             make, rows = SHAPES[name]

@@ -102,7 +102,7 @@ def main(endpoint: str) -> None:
             said = pipe.read().decode()
         _, status = os.waitpid(child, 0)
         taken = json.loads(said) if said else []
-        print(json.dumps({"signal": os.WTERMSIG(status), "taken": taken}), flush=True)  # noqa: T201
+        print(json.dumps({"signal": os.WTERMSIG(status), "taken": taken}), flush=True)  # noqa: T201  # its answer
 
 
 if __name__ == "__main__":
