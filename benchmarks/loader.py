@@ -8,8 +8,10 @@ table. Shapes at scale 1: wide 5,000 x 200, long 5,000,000 x 4, mixed 1,000,000 
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from benchmarks.steadiness import Timed, ratio, timed
 from contracts import LoadMode, LoadTable
 from ops.stack import postgres
 from ops.stack.home import ROOT
+from ops.stack.services import ALLOCATOR
 from services.loader import ledger
 from services.loader.exactly_once import load_parquet
 from services.loader.postgres import Connection
@@ -284,7 +287,15 @@ async def run(folder: Path, shapes: list[str], scale: float, repeats: int, *, pe
         postgres.stop(server)
 
 
+def start_as_the_loader() -> None:
+    """Begin anew with the allocators as the loader's process has them; the peers have them too."""
+    variables = os.environ | ALLOCATOR["loader"]
+    if variables != os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], variables)  # noqa: S606  # this program again
+
+
 if __name__ == "__main__":
+    start_as_the_loader()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--repeats", type=int, default=5)

@@ -7,6 +7,7 @@ prints the peak of its resident memory above what it held before the load.
 import argparse
 import asyncio
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
 from contracts import LoadMode, LoadTable
 from ops.stack import postgres
+from ops.stack.services import ALLOCATOR
 from services.loader import ledger
 from services.loader.exactly_once import load_parquet
 from services.loader.table_lock import Limits
@@ -147,6 +149,8 @@ def _measure(url: str, path: Path, mode: LoadMode, name: str, day: int) -> Use:
 
 
 if __name__ == "__main__":
+    # Each load has a process of its own, which starts as the loader's does.
+    os.environ.update(ALLOCATOR["loader"])
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader_memory", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[5_000_000, 50_000_000])
     given = parser.parse_args()

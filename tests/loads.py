@@ -15,7 +15,7 @@ from contracts.fingerprint import schema_fingerprint
 from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded, Provenance
 from services.loader.parquet import ParquetRows
-from services.loader.pieces import InPlace, Pieces
+from services.loader.pieces import outlined
 from services.loader.postgres import Connection
 from services.loader.table_lock import Limits
 
@@ -111,10 +111,9 @@ def piece_digests(path: Path, table: pa.Table, **options: Any) -> list[bytes]:
     """Write `table` to `path` and return the digests of its pieces."""
     write(path, table, **options)
     rows = ParquetRows(path, path.name)
-    pieces = Pieces(InPlace(), ordered=True)
-    pieces.read(rows)
+    digests = outlined(rows, ()).result().digests
     rows.close()
-    return pieces.to_remember(changed=True)
+    return [*digests]
 
 
 async def bring(connection: Connection, path: Path, table: pa.Table, **options: Any) -> Loaded:

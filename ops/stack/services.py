@@ -16,6 +16,19 @@ from ops.stack.supervise import Program
 
 # Messages worked on side by side; loads of one table still wait for each other.
 _LANES: Mapping[Service, int] = {"generator": 1, "collector": 1, "processor": 1, "loader": 2}
+# What an image says, too: an allocator reads it when its process starts.
+ALLOCATOR: Mapping[Service, Mapping[str, str]] = {
+    "generator": {},
+    "collector": {},
+    # One arena per thread would keep some 80 MB more of a long-running worker.
+    "processor": {"MALLOC_ARENA_MAX": "2"},
+    # A load frees and takes the same memory many times; to give it back each time takes longer.
+    "loader": {
+        "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+        "MIMALLOC_PURGE_DELAY": "-1",
+    },
+}
 # A message in hand gets this long after SIGTERM; then it is given back.
 GRACE_SECONDS = 10
 
@@ -43,8 +56,7 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
             "QUARRY_MIN_DELAY_SECONDS": "0",
             "QUARRY_SOURCE_URLS": json.dumps(_demo_databases(database_url)),
         },
-        # One arena per thread would keep some 80 MB more of a long-running worker.
-        "processor": {"MALLOC_ARENA_MAX": "2"},
+        "processor": {},
         "loader": {"DATABASE_URL": database_url},
     }
     return [
@@ -54,6 +66,7 @@ def service_programs(endpoint_url: str, database_url: str, portal_url: str) -> l
             variables={
                 **aws_variables(endpoint_url),
                 **_quarry_variables(service, endpoint_url),
+                **ALLOCATOR[service],
                 **own[service],
             },
             ready=lambda said: "worker_started" in said,

@@ -1,6 +1,7 @@
 """Rows on their way into a table, and the comparison of staged rows with those that are there."""
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +9,11 @@ from pathlib import Path
 from contracts import LoadTable
 from services.loader.binary_copy import Into, copy_rows
 from services.loader.migrate import Table
-from services.loader.parquet import RESERVED, ParquetRows
+from services.loader.parquet import LINEAGE, ParquetRows
+from services.loader.pieces import Outline
 from services.loader.postgres import Connection
 from services.loader.sql import listed, quoted
 
-# Where a row came from; it changes with every load and is no change of the row.
-LINEAGE = frozenset({*RESERVED, "filename", "row_number"})
 STAGED = "quarry_incoming"
 # Comparing 700 columns is quicker than compiling the comparison.
 COMPARISON = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
@@ -27,13 +27,15 @@ Fetch = Callable[[str, Path], Awaitable[None]]
 class Arrival:
     """What arrives: the declaration, the open file, when the table's lock was taken.
 
-    `fetch` brings another object of the lake into a file; only a late merge needs it.
+    `fetch` brings another object of the lake into a file; only a late merge needs it. `outline` is
+    what a merge begins with.
     """
 
     declaration: LoadTable
     rows: ParquetRows
     moment: datetime
     fetch: Fetch | None = None
+    outline: Future[Outline] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ _TRAILER = b"\xff\xff"
 # Half a megabyte: the socket takes it whole. The first slice is small, so that the server begins.
 _SLICE_CELLS = 50_000
 _FIRST_SLICE_CELLS = 10_000
+# A slice has its price: for what is compared, and not sent in time, there are fewer.
+_PART_SLICE_CELLS = 200_000
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Into:
     frozen: bool = False
 
 
-class _Ahead(Generic[Batch]):
+class Ahead(Generic[Batch]):
     """Batches, each made by a thread while the one before is used; the first from the start on."""
 
     def __init__(self, batches: Iterator[Batch]) -> None:
@@ -94,7 +96,7 @@ async def copy_rows(
     columns = [column for column in rows.columns if column.name in into.types]
     names = [column.name for column in columns]
     async with (
-        aclosing(_Ahead(_fitted_batches(rows, columns, into.types, load_id))) as batches,
+        aclosing(Ahead(_fitted_batches(rows, columns, into.types, load_id))) as batches,
         aclosing(_encoded(batches, _documents(into.types))) as slices,
     ):
         answer = await connection.copy_to_table(
@@ -111,12 +113,10 @@ async def copy_rows(
     return counted
 
 
-class FitPiece:
+class FitPart:
     """Consecutive rows of a file, their values as a table's columns take them."""
 
-    def __init__(self, number: int, batch: pa.RecordBatch, documents: frozenset[str]) -> None:
-        """Hold them; `number` counts the pieces of the file from 0."""
-        self.number = number
+    def __init__(self, batch: pa.RecordBatch, documents: frozenset[str]) -> None:
         self._batch = batch
         self._documents = documents
         self._ready: list[bytes] | None = None
@@ -135,7 +135,8 @@ class FitPiece:
     def binary(self, columns: tuple[str, ...]) -> Iterator[bytes]:
         """Yield these columns as one whole binary COPY, a slice at a time."""
         yield _HEADER
-        yield from _tuples(self._batch.select(columns), self._documents)
+        cells = (_PART_SLICE_CELLS, _PART_SLICE_CELLS)
+        yield from _tuples(self._batch.select(columns), self._documents, *cells)
         yield _TRAILER
 
     def make_ready(self) -> None:
@@ -159,13 +160,13 @@ class FitPiece:
             raise RowsUnaccounted(f"{into.table}: {counted} rows arrived of {self.rows} sent")
 
 
-def fit_pieces(
+def fit_parts(
     parts: Iterator[Part],
     columns: Sequence[FileColumn],
     types: dict[str, str],
-    ready: Callable[[FitPiece], object],
-) -> AsyncGenerator[FitPiece]:
-    """Yield these columns of each part, without a load id; one is made while another is used.
+    ready: Callable[[FitPart], object],
+) -> Ahead[FitPart]:
+    """Return these columns of each part, without a load id; one is made while another is used.
 
     `parts` are read and `ready` is called in a thread.
 
@@ -175,14 +176,14 @@ def fit_pieces(
     documents = _documents(types)
     sources = [column.source for column in columns]
 
-    def made() -> Iterator[FitPiece]:
+    def made() -> Iterator[FitPart]:
         for part in parts:
             batch = _fitted(part.batch.select(sources), columns, types, None, part.first_row)
-            piece = FitPiece(part.number, batch, documents)
+            piece = FitPart(batch, documents)
             ready(piece)
             yield piece
 
-    return _each(_Ahead(made()))
+    return Ahead(made())
 
 
 async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -190,18 +191,12 @@ async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _each(ahead: _Ahead[Batch]) -> AsyncGenerator[Batch]:
-    async with aclosing(ahead):
-        async for batch in ahead:
-            yield batch
-
-
 async def _encoded(
     batches: AsyncIterator[pa.RecordBatch], documents: frozenset[str]
 ) -> AsyncGenerator[bytes]:
     yield _HEADER
     async for batch in batches:
-        for part in _tuples(batch, documents):
+        for part in _tuples(batch, documents, _FIRST_SLICE_CELLS, _SLICE_CELLS):
             yield part
     yield _TRAILER
 
@@ -215,13 +210,13 @@ def _fitted_batches(
         done += batch.num_rows
 
 
-def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    start, cells = 0, _FIRST_SLICE_CELLS
+def _slices(batch: pa.RecordBatch, cells: int, most_cells: int) -> Iterator[pa.RecordBatch]:
+    start = 0
     while start < batch.num_rows:
         part = batch.slice(start, max(1, cells // batch.num_columns))
         yield part
         start += part.num_rows
-        cells = min(2 * cells, _SLICE_CELLS)
+        cells = min(2 * cells, most_cells)
 
 
 def _fitted(
@@ -248,9 +243,14 @@ def _documents(types: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name, kind in types.items() if kind == "jsonb")
 
 
-def _tuples(batch: pa.RecordBatch, documents: frozenset[str]) -> Iterator[bytes]:
-    """Yield the rows as binary COPY has them between `_HEADER` and `_TRAILER`."""
-    for part in _slices(batch):
+def _tuples(
+    batch: pa.RecordBatch, documents: frozenset[str], cells: int, most_cells: int
+) -> Iterator[bytes]:
+    """Yield the rows as binary COPY has them between `_HEADER` and `_TRAILER`.
+
+    They come in slices of `cells`, each twice as large as the one before up to `most_cells`.
+    """
+    for part in _slices(batch, cells, most_cells):
         encoder = _encoder(part.schema, documents)
         encoder.write_header()
         # A short batch comes with the trailer only.

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from services.loader.ledger import Loaded, Provenance, decide
 from services.loader.migrate import read_table
 from services.loader.modes import bring_in, primary_key
 from services.loader.parquet import ParquetRows
+from services.loader.pieces import Outline, outlined
 from services.loader.postgres import Connection, DuplicateKey, postgres_errors
 from services.loader.sql import lock_key, quoted
 from services.loader.table_lock import Limits, take_turn
@@ -47,12 +50,12 @@ async def load_parquet(
     _check(declaration)
     rows = ParquetRows(path, declaration.object.key)
     # While the server is asked, and perhaps another load waited for.
-    rows.read_ahead()
+    outline = _begin_reading(rows, declaration)
     try:
         load = partial(
             _load_once,
             *(connection, rows, declaration, provenance, limits),
-            fetch=fetch,
+            arrived=partial(Arrival, declaration, rows, fetch=fetch, outline=outline),
             elapsed=lambda: clock() - started,
         )
         with postgres_errors():
@@ -85,7 +88,7 @@ async def _load_once(
     provenance: Provenance,
     limits: Limits,
     *,
-    fetch: Fetch | None,
+    arrived: Callable[[datetime], Arrival],
     elapsed: Callable[[], float],
 ) -> Loaded:
     async with connection.transaction():
@@ -107,7 +110,7 @@ async def _load_once(
                 connection,
                 table,
                 primary_key(declaration),
-                Arrival(declaration, rows, moment, fetch),
+                arrived(moment),
                 allowed=limits.may_migrate,
             )
         else:
@@ -116,6 +119,14 @@ async def _load_once(
             connection, declaration, provenance, loaded, moment=moment, seconds=elapsed()
         )
         return loaded
+
+
+def _begin_reading(rows: ParquetRows, declaration: LoadTable) -> Future[Outline] | None:
+    """Begin to read what is needed first; of a merge's rows perhaps nothing is."""
+    if declaration.mode == "merge":
+        return outlined(rows, primary_key(declaration))
+    rows.read_ahead()
+    return None
 
 
 def _check(declaration: LoadTable) -> None:

@@ -10,7 +10,7 @@ from services.loader.binary_copy import Into, copy_rows
 from services.loader.differences import stage_differences
 from services.loader.ledger import Loaded, NewerObject, newer_objects
 from services.loader.parquet import ParquetRows
-from services.loader.pieces import InPlace, KeyRange, Pieces, in_place, key_ranges, remember
+from services.loader.pieces import InPlace, Outline, in_place, outlined, remember
 from services.loader.postgres import Connection
 from services.loader.sql import listed, quoted
 from shared.errors import PermanentError
@@ -31,37 +31,33 @@ async def merge(connection: Connection, target: Target, arrival: Arrival) -> Loa
         NewerLoadUnreadable: the load is late and the object of a newer one is gone.
     """
     rows, declaration = arrival.rows, arrival.declaration
+    # Waited for in any case: a file is not read by two threads.
+    outline = await asyncio.wrap_future(arrival.outline or outlined(rows, target.key))
     if not target.table.exists:
         # The key of the new table refuses what the file has twice.
         loaded = Loaded("loaded", rows.rows, inserted=await copy_into(connection, target, arrival))
-        pieces = Pieces(InPlace(), ordered=False)
-        await asyncio.to_thread(pieces.read, rows)
-        await remember(connection, declaration, target, pieces.to_remember(changed=False))
+        await remember(connection, declaration.load_id, target.table, outline.digests)
         return loaded
-    ranges = await asyncio.to_thread(key_ranges, rows, target.key)
-    pieces = Pieces(await in_place(connection, declaration, target), ranges is not None)
+    known = await in_place(connection, target.table)
     loaded, late = Loaded("loaded", rows.rows), False
-    if await _stage(connection, target, arrival, pieces, ranges):
+    if await _stage(connection, target, arrival, outline, known):
         late = await _leave_to_newer(connection, target, arrival)
         loaded = await _merge_staged(connection, target, arrival)
     if not late:
-        digests = pieces.to_remember(changed=loaded.updated > 0)
-        await remember(connection, declaration, target, digests)
+        digests = outline.to_remember(known, changed=loaded.updated > 0)
+        await remember(connection, declaration.load_id, target.table, digests)
     return loaded
 
 
 async def _stage(
-    connection: Connection,
-    target: Target,
-    arrival: Arrival,
-    pieces: Pieces,
-    ranges: list[KeyRange] | None,
+    connection: Connection, target: Target, arrival: Arrival, outline: Outline, known: InPlace
 ) -> int:
     """Stage what the table may lack and return how many rows."""
-    if ranges is not None:
-        return await stage_differences(connection, target, arrival, pieces, ranges)
-    if await asyncio.to_thread(pieces.read, arrival.rows):
+    lacking = outline.lacking(known)
+    if not lacking:
         return 0
+    if outline.ranges is not None:
+        return await stage_differences(connection, target, arrival, lacking, outline.ranges)
     await stage(connection, target, arrival)
     return arrival.rows.rows
 

@@ -1,13 +1,14 @@
 """One Parquet file as the loader sees it: which columns, which types, rows in batches."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
@@ -18,8 +19,11 @@ from services.loader.columns import postgres_type
 from services.loader.sql import short_name
 from shared.errors import RowsUnaccounted, SchemaMismatch
 
+Result = TypeVar("Result")
 # Added by the loader itself; a file that brings them would forge its own lineage.
 RESERVED = frozenset({"load_id", "load_update_ts"})
+# Where a row came from; it changes with every load and is no change of the row.
+LINEAGE = frozenset({*RESERVED, "filename", "row_number"})
 # A PostgreSQL table has at most 1,600 columns.
 _MAX_COLUMNS = 1_600 - len(RESERVED)
 _PERIOD = "period_end"
@@ -30,6 +34,7 @@ _BATCH_ROWS = (512, 65_536)
 _BATCH_BYTES = 2**24
 _PIECE_CELLS = 2**19
 _READ_BUFFER_BYTES = 64 * 1024
+_RAW_BYTES = 2**20
 _READERS = ThreadPoolExecutor(thread_name_prefix="parquet")
 
 
@@ -45,12 +50,27 @@ class FileColumn:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Consecutive rows of the file; `number` counts its parts from 0, `first_row` its rows."""
+class Piece:
+    """Consecutive row groups, few if they are large; `parts` numbers what they are read in.
 
-    number: int
+    A file that only grew at its end has the same pieces, but for the last.
+    """
+
+    groups: range
+    parts: range
+    first_row: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive rows of the file; `first_row` counts from 0."""
+
     first_row: int
     batch: pa.RecordBatch
+
+
+class FileClosed(Exception):
+    """Nobody waits any more for what is being read."""
 
 
 class ParquetRows:
@@ -67,9 +87,13 @@ class ParquetRows:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES)
         except pa.ArrowInvalid as error:
             raise SchemaMismatch(f"{label} is not a Parquet file: {error}") from error
+        self._path = path
+        self._closed = False
+        self._under_way: list[Future[Any]] = []
         self._begun: Future[tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]]] | None = None
         self.schema: pa.Schema = self._file.schema_arrow
-        self.rows: int = self._file.metadata.num_rows
+        self.metadata: pq.FileMetaData = self._file.metadata
+        self.rows: int = self.metadata.num_rows
 
     @cached_property
     def columns(self) -> tuple[FileColumn, ...]:
@@ -151,12 +175,17 @@ class ParquetRows:
             for group in shared
         )
 
+    def ahead(self, work: Callable[[], Result]) -> Future[Result]:
+        """Begin, in a thread, what needs the file, which stays open until that is done."""
+        self._under_way.append(future := _READERS.submit(work))
+        return future
+
     def read_ahead(self) -> None:
         """Begin, in a thread, to read the first batch of all columns, for `batches()` to go on.
 
         Opening a chunk per column takes the most of a small file's time.
         """
-        self._begun = _READERS.submit(self._begin)
+        self._begun = self.ahead(self._begin)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order, columns in the order of the file, some 8 megabytes at a time."""
@@ -172,64 +201,96 @@ class ParquetRows:
         else:
             yield from self._read(columns)
 
-    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[Part]:
-        """Yield the rows in order, in parts that a file which only grew at its end has as well.
+    def pieces(self) -> list[Piece]:
+        """Divide the file by its row groups; none of them is read."""
+        metadata, height = self.metadata, self._part_rows
+        found: list[Piece] = []
+        group = row = part = rows = 0
+        for number in range(metadata.num_row_groups):
+            rows += metadata.row_group(number).num_rows
+            if rows * len(self.schema) >= _PIECE_CELLS or number + 1 == metadata.num_row_groups:
+                parts = range(part, part + -(-rows // height))
+                found.append(Piece(range(group, number + 1), parts, row))
+                group, row, part, rows = number + 1, row + rows, parts.stop, 0
+        return found
 
-        All have one height but the last, however the rows are grouped in the file.
-        """
-        metadata = self._file.metadata
-        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-        file_bytes = sum(group.total_byte_size for group in groups)
-        height = self._height(file_bytes / max(1, self.rows), _PIECE_CELLS)
-        number = held = 0
+    def parts(self, piece: Piece, columns: Sequence[str] | None = None) -> Iterator[Part]:
+        """Yield a piece's rows in order, in parts of one height but for the last."""
+        row, held = piece.first_row, 0
         begun: list[pa.RecordBatch] = []
-        for batch in self.batches(columns):
+        for batch in self._read(columns, piece.groups):
             start = 0
             while start < batch.num_rows:
-                begun.append(batch.slice(start, height - held))
+                begun.append(batch.slice(start, self._part_rows - held))
                 start += begun[-1].num_rows
                 held += begun[-1].num_rows
-                if held == height:
-                    yield Part(number, number * height, _one_batch(begun))
-                    number, held, begun = number + 1, 0, []
+                if held == self._part_rows:
+                    yield Part(row, _one_batch(begun))
+                    row, held, begun = row + held, 0, []
         if begun:
-            yield Part(number, number * height, _one_batch(begun))
+            yield Part(row, _one_batch(begun))
+
+    def raw(self, extent: range) -> Iterator[bytes]:
+        """Yield these bytes of the file, a megabyte at a time."""
+        with self._path.open("rb") as file:
+            file.seek(extent.start)
+            for start in range(extent.start, extent.stop, _RAW_BYTES):
+                self._require_open()
+                yield file.read(min(_RAW_BYTES, extent.stop - start))
+
+    @property
+    def data_end(self) -> int:
+        """Where the file's own metadata begins, which four bytes of length and a name follow."""
+        return self._path.stat().st_size - 8 - int(self.metadata.serialized_size)
 
     def close(self) -> None:
-        """Let go of the file, once the reading ahead has ended, which cannot be stopped."""
+        """Let go of the file as soon as what was begun `ahead` has noticed or has ended."""
+        self._closed = True
         _READERS.submit(self._close)
 
     def _close(self) -> None:
-        if self._begun is not None:
-            wait([self._begun])
+        wait(self._under_way)
         self._file.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise FileClosed(self._label)
 
     def _begin(self) -> tuple[list[pa.RecordBatch], Iterator[pa.RecordBatch]]:
         batches = self._read(None)
         return list(islice(batches, 1)), batches
 
-    def _read(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        metadata = self._file.metadata
-        for number in range(metadata.num_row_groups):
+    def _read(
+        self, columns: Sequence[str] | None, groups: range | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        metadata = self.metadata
+        for number in range(metadata.num_row_groups) if groups is None else groups:
+            self._require_open()
             group = metadata.row_group(number)
-            height = self._height(group.total_byte_size / max(1, group.num_rows), _BATCH_CELLS)
+            height = self._height(group.total_byte_size / max(1, group.num_rows))
             if group.num_rows <= height:
                 # Takes less time than the same in one batch.
                 yield from self._file.read_row_group(number, columns=columns).to_batches()
             else:
                 yield from self._file.iter_batches(height, row_groups=[number], columns=columns)
 
-    def _height(self, row_bytes: float, cells: int) -> int:
-        """Rows of a batch of so many cells, or of fewer, for no more than `_BATCH_BYTES`."""
+    def _height(self, row_bytes: float) -> int:
+        """Rows of a batch of some `_BATCH_CELLS`, or of fewer, for no more than `_BATCH_BYTES`."""
         few, many = _BATCH_ROWS
-        by_cells = max(few, min(many, cells // max(1, len(self.schema))))
+        by_cells = max(few, min(many, _BATCH_CELLS // max(1, len(self.schema))))
         by_bytes = max(1, int(_BATCH_BYTES / max(1, row_bytes)))
-        # A power of two, so that a file that grew by a few rows has the same batches.
-        return min(by_cells, 1 << by_bytes.bit_length() - 1)
+        return min(by_cells, by_bytes)
+
+    @cached_property
+    def _part_rows(self) -> int:
+        metadata = self.metadata
+        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+        file_bytes = sum(group.total_byte_size for group in groups)
+        return self._height(file_bytes / max(1, self.rows))
 
     def _empty_columns(self) -> set[str]:
         """Names of columns that the footer's statistics prove to hold nothing but null."""
-        metadata = self._file.metadata
+        metadata = self.metadata
         unproved = [*range(metadata.num_columns)]
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)

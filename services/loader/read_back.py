@@ -1,14 +1,16 @@
-"""Pieces that a table may have already are read back and compared, byte for byte.
+"""Parts that a table may have already are read back and compared, byte for byte.
 
 Where most rows did not change this takes a fraction of sending them: the server writes nothing,
 and equal bytes are equal values.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from services.loader.arrival import LINEAGE, Target
-from services.loader.binary_copy import FitPiece
+from services.loader.arrival import Target
+from services.loader.binary_copy import FitPart
+from services.loader.parquet import LINEAGE
 from services.loader.pieces import KeyRange
 from services.loader.postgres import Connection
 from services.loader.sql import listed
@@ -37,7 +39,7 @@ class ReadBack:
         columns: tuple[str, ...],
         ranges: Sequence[KeyRange],
     ) -> None:
-        """Prepare; `columns` are the file's, in its order, `ranges` those of all its pieces."""
+        """Prepare; `columns` are the file's, in its order, `ranges` those of all its parts."""
         self.columns = tuple(name for name in columns if name not in LINEAGE)
         self._connection = connection
         self._target = target
@@ -53,25 +55,35 @@ class ReadBack:
 
     @property
     def worthwhile(self) -> bool:
-        """Whether the next piece will be looked for."""
+        """Whether the next part will be looked for."""
         return self._able and not self._pause
 
-    async def finds(self, piece: FitPiece) -> bool:
-        """Say whether the table has exactly these rows between the piece's first and last key.
+    async def finds(self, number: int, part: asyncio.Future[FitPart]) -> bool:
+        """Say whether the table has exactly these rows between the part's first and last key.
 
-        False, too, where this is not worth finding out.
+        False, too, where this is not worth finding out. The server is asked before the `part` is
+        there: it takes as long to read its rows as they take to be read from the file.
         """
         if not self.worthwhile:
             self._pause = max(0, self._pause - 1)
             return False
         if not self._told:
             await self._tell_ends()
-        # One row more than there should be tells as much as all of them.
-        query = f"{self._between_ends(piece.number)} LIMIT {piece.rows + 1:d}"
+        comparison: Comparison | None = None
 
-        comparison = Comparison(piece.binary(self.columns))
-        await self._connection.copy_from_query(query, output=comparison.take, format="binary")
-        found = comparison.same
+        async def take(arrived: bytes) -> None:
+            nonlocal comparison
+            if comparison is None:
+                await asyncio.wait([part])
+                # Rows that do not fit are found nowhere; who waits for the part learns why.
+                fit = part.exception() is None
+                comparison = Comparison(part.result().binary(self.columns) if fit else iter(()))
+            await comparison.take(arrived)
+
+        # One row more than there should be tells as much as all of them.
+        query = f"{self._between_ends(number)} LIMIT {self._ranges[number].rows + 1:d}"
+        await self._connection.copy_from_query(query, output=take, format="binary")
+        found = comparison is not None and comparison.same
         self._failures = 0 if found else min(self._failures + 1, _MOST_FAILURES)
         self._pause = 2**self._failures - 1
         return found

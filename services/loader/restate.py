@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 from services.loader.arrival import (
-    LINEAGE,
     STAGED,
     Arrival,
     Target,
@@ -14,6 +13,7 @@ from services.loader.arrival import (
 )
 from services.loader.history import Restating, as_of_function, keep
 from services.loader.ledger import Loaded
+from services.loader.parquet import LINEAGE
 from services.loader.postgres import Connection
 from services.loader.sql import quoted
 

@@ -1,25 +1,23 @@
 """merge in pieces: what is there already is not sent again, and what only seems so is."""
 
 import random
-from contextlib import aclosing
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from services.loader.arrival import Target
-from services.loader.binary_copy import Into, fit_pieces
+from services.loader.exactly_once import load_parquet
 from services.loader.ledger import Loaded
 from services.loader.migrate import read_table
-from services.loader.parquet import ParquetRows
-from services.loader.pieces import InPlace, Pieces, in_place
-from services.loader.postgres import Connection, DuplicateKey
-from tests.loads import FIRST, bring, piece_digests, write
+from services.loader.pieces import InPlace, in_place
+from services.loader.postgres import Connection, DuplicateKey, RowRefused
+from tests.loads import FIRST, LIMITS, PROVENANCE, bring, piece_digests, write
 
-# With 1,024 columns a piece has 512 rows, the least there is.
+# With 1,024 columns a group of 512 rows is a piece.
 _FILLERS = 1_020
 _PIECE = 512
 
@@ -64,6 +62,7 @@ async def bring_totals(connection: Connection, folder: Path, table: pa.Table, da
         period=None,
         as_of=FIRST + timedelta(days=day),
         digest=uuid4().hex * 2,
+        row_group_size=_PIECE,
     )
 
 
@@ -205,23 +204,23 @@ async def test_rows_that_are_only_added_leave_pieces_known(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:
     await merged(ledger_connection, tmp_path, dict.fromkeys(range(2 * _PIECE), 1), 0)
-    brought = await known(ledger_connection, tmp_path)
+    brought = await known(ledger_connection)
 
     await merged(ledger_connection, tmp_path, dict.fromkeys(range(5000, 5100), 1), 1)
 
     assert len(brought.digests) == 2
-    assert brought.digests < (await known(ledger_connection, tmp_path)).digests
+    assert brought.digests < (await known(ledger_connection)).digests
 
 
 async def test_a_changed_row_makes_the_pieces_of_earlier_loads_unknown(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:
     await merged(ledger_connection, tmp_path, dict.fromkeys(range(2 * _PIECE), 1), 0)
-    brought = await known(ledger_connection, tmp_path)
+    brought = await known(ledger_connection)
 
     await merged(ledger_connection, tmp_path, {7: 70}, 1)
 
-    assert not brought.digests & (await known(ledger_connection, tmp_path)).digests
+    assert not brought.digests & (await known(ledger_connection)).digests
 
 
 async def test_after_a_change_all_pieces_of_its_file_are_known(
@@ -232,22 +231,18 @@ async def test_after_a_change_all_pieces_of_its_file_are_known(
 
     await merged(ledger_connection, tmp_path, values | {7: 70}, 1)
 
-    assert len((await known(ledger_connection, tmp_path)).digests) == 2
+    assert len((await known(ledger_connection)).digests) == 2
 
 
 async def test_a_file_in_no_order_is_known_again_as_a_whole(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:
-    values = dict.fromkeys(range(3 * _PIECE), 1)
-    await merged(ledger_connection, tmp_path, values, 0, ascending=False)
-    write(tmp_path / "again", totals(values, ascending=False))
-    rows = ParquetRows(tmp_path / "again", "again")
+    table = totals(dict.fromkeys(range(3 * _PIECE), 1), ascending=False)
+    await bring_totals(ledger_connection, tmp_path, table, 0)
 
-    pieces = Pieces(await known(ledger_connection, tmp_path), ordered=False)
+    digests = piece_digests(tmp_path / "again", table, row_group_size=_PIECE)
 
-    assert pieces.read(rows)
-    rows.close()
-    assert pieces.to_remember(changed=False) == []
+    assert tuple(digests) in (await known(ledger_connection)).files
 
 
 async def test_known_pieces_that_a_file_has_twice_are_refused(
@@ -260,30 +255,75 @@ async def test_known_pieces_that_a_file_has_twice_are_refused(
         await bring_totals(ledger_connection, tmp_path, pa.concat_tables([once, once]), 1)
 
 
-async def known(connection: Connection, folder: Path) -> InPlace:
+async def known(connection: Connection) -> InPlace:
     """Return what the ledger knows of `call_reports.totals`."""
-    path = folder / "asked"
-    declaration = write(path, totals({}), mode="merge", key=("id",), name="totals", period=None)
-    state = await read_table(connection, "call_reports", "totals")
-    return await in_place(connection, declaration, Target(state, state.types, ("id",)))
+    return await in_place(connection, await read_table(connection, "call_reports", "totals"))
 
 
-async def test_only_pieces_that_are_lacking_are_sent(
+async def test_equal_rows_of_another_file_are_brought_where_the_file_is_part_of_the_key(
     ledger_connection: Connection, tmp_path: Path
 ) -> None:
-    table = totals(dict.fromkeys(range(2 * _PIECE + 1), 1))
-    first, *_ = piece_digests(tmp_path / "rows", table)
-    pieces = Pieces(InPlace(frozenset({first})), ordered=True)
-    rows = ParquetRows(tmp_path / "rows", "rows")
-    await ledger_connection.execute("CREATE TEMPORARY TABLE arrived (id bigint)")
-    into = Into({"id": "bigint"}, "arrived")
-    columns = [column for column in rows.columns if column.name == "id"]
+    for day, name in enumerate(("a.csv", "b.csv")):
+        await bring(
+            ledger_connection,
+            tmp_path / name,
+            pa.table({"filename": [name] * 2, "row_number": [1, 2], "total": [5, 6]}),
+            mode="merge",
+            key=("filename", "row_number"),
+            name="totals",
+            period=None,
+            as_of=FIRST + timedelta(days=day),
+            digest=uuid4().hex * 2,
+        )
 
-    parts = fit_pieces(pieces.lacking(rows), columns, into.types, lambda _: None)
-    async with aclosing(parts) as lacking:
-        async for piece in lacking:
-            await piece.send(ledger_connection, into)
+    assert await ledger_connection.fetchval("SELECT count(*) FROM call_reports.totals") == 4
 
-    rows.close()
-    arrived = await ledger_connection.fetchrow("SELECT count(*), min(id) FROM arrived")
-    assert tuple(arrived or ()) == (_PIECE + 1, _PIECE)
+
+async def test_a_value_that_does_not_fit_is_named_while_rows_are_compared(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    days = pa.array([date(2013, 3, 31), date(2013, 6, 30)])
+    await bring_totals(ledger_connection, tmp_path, pa.table({"id": [1, 2], "day": days}), 0)
+
+    wrong = pa.array([15795, 3_000_000], pa.int32()).cast(pa.date32())
+    with pytest.raises(RowRefused, match="column day in row 2"):
+        await bring_totals(ledger_connection, tmp_path, pa.table({"id": [1, 2], "day": wrong}), 1)
+
+    stored = await ledger_connection.fetch("SELECT day FROM call_reports.totals ORDER BY id")
+    assert [row["day"] for row in stored] == days.to_pylist()
+
+
+async def test_rows_of_known_pieces_are_not_even_read(
+    ledger_connection: Connection, tmp_path: Path
+) -> None:
+    values = dict.fromkeys(range(2 * _PIECE), 1)
+    await merged(ledger_connection, tmp_path, values, 0)
+    path = tmp_path / "spoilt"
+    declaration = write(
+        path,
+        totals(values | {5000: 5}),
+        mode="merge",
+        key=("id",),
+        name="totals",
+        period=None,
+        as_of=FIRST + timedelta(days=1),
+        digest=uuid4().hex * 2,
+        row_group_size=_PIECE,
+    )
+    spoil_file_names(path, group=0)
+
+    loaded = await load_parquet(ledger_connection, path, declaration, PROVENANCE, LIMITS)
+
+    assert loaded.inserted == 1
+
+
+def spoil_file_names(path: Path, group: int) -> None:
+    """Make a group unreadable where its digest does not look: at where its rows came from."""
+    metadata = pq.read_metadata(path).row_group(group)
+    chunks = [metadata.column(place) for place in range(metadata.num_columns)]
+    [names] = [chunk for chunk in chunks if chunk.path_in_schema == "filename"]
+    with path.open("r+b") as file:
+        file.seek(names.dictionary_page_offset or names.data_page_offset)
+        file.write(b"\xff" * names.total_compressed_size)
+    with pytest.raises(OSError, match=r"deserialize|orrupt"):
+        pq.ParquetFile(path).read_row_group(group)

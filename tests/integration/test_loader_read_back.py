@@ -1,5 +1,7 @@
 """Reading pieces back from their table: equal rows are found, and no others."""
 
+import asyncio
+from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,10 +10,10 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from services.loader.arrival import LINEAGE, Target
-from services.loader.binary_copy import FitPiece, fit_pieces
+from services.loader.arrival import Target
+from services.loader.binary_copy import FitPart, fit_parts
 from services.loader.migrate import read_table
-from services.loader.parquet import ParquetRows
+from services.loader.parquet import LINEAGE, ParquetRows
 from services.loader.pieces import KeyRange, key_ranges
 from services.loader.postgres import Connection
 from services.loader.read_back import ReadBack
@@ -47,14 +49,20 @@ async def found(
     ranges = key_ranges(rows, key)
     assert ranges is not None
 
-    def nothing(_: FitPiece) -> None:
+    def nothing(_: FitPart) -> None:
         """Leave the work to the comparison."""
 
-    [piece] = [piece async for piece in fit_pieces(rows.pieces(), rows.columns, types, nothing)]
+    [piece] = rows.pieces()
+    read_back = ReadBack(connection, target, tuple(one.name for one in rows.columns), ranges)
+    async with (
+        connection.transaction(),
+        aclosing(fit_parts(rows.parts(piece), rows.columns, types, nothing)) as parts,
+    ):
+        coming = asyncio.create_task(anext(parts))
+        found = read_back.worthwhile and await read_back.finds(0, coming)
+        await coming
     rows.close()
-    read_back = ReadBack(connection, target, piece.columns, ranges)
-    async with connection.transaction():
-        return read_back.worthwhile and await read_back.finds(piece)
+    return found
 
 
 async def merged(
@@ -142,12 +150,13 @@ async def test_failures_in_a_row_make_the_pauses_longer(
     target = Target(state, state.types, ("id",))
     read_back = ReadBack(ledger_connection, target, ("id", "name"), [KeyRange(1, (1, 1))])
     batch = pa.record_batch({"id": [1], "name": pa.array(["b"], pa.large_string())})
-    piece = FitPiece(0, batch, frozenset())
+    coming = asyncio.get_running_loop().create_future()
+    coming.set_result(FitPart(batch, frozenset()))
 
     asked = []
     async with ledger_connection.transaction():
         for _ in range(12):
             asked.append(read_back.worthwhile)
-            assert not await read_back.finds(piece)
+            assert not await read_back.finds(0, coming)
 
     assert [number for number, one in enumerate(asked) if one] == [0, 2, 6]
