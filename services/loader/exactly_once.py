@@ -94,13 +94,9 @@ async def _load_once(
     async with connection.transaction():
         moment = await take_turn(connection, declaration.table_schema, declaration.table, limits)
         rows.require(rows=declaration.rows, fingerprint=declaration.schema_fingerprint)
-        done = await ledger.recorded(connection, declaration.load_id)
+        done, newest = await ledger.standing(connection, declaration)
         if done is not None:
             return done
-        # Appended rows count whatever is there.
-        newest = (
-            None if declaration.mode == "append" else await ledger.latest(connection, declaration)
-        )
         decision = decide(declaration, newest)
         if decision == "apply":
             table = await read_table(connection, declaration.table_schema, declaration.table)

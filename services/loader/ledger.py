@@ -10,6 +10,20 @@ from contracts import LoadOutcome, LoadTable
 from services.loader.postgres import Connection
 from services.loader.sql import lock_key
 
+# One question: each is two round trips.
+_STANDING = """
+SELECT done.rows, done.inserted, done.updated, done.removed,
+       newest.as_of, newest.content_digest, newest.schema_fingerprint
+FROM (SELECT) AS once
+LEFT JOIN (SELECT * FROM quarry.load WHERE load_id = $1) AS done ON true
+LEFT JOIN (
+    SELECT * FROM quarry.load
+    WHERE $5 AND table_schema = $2 AND table_name = $3 AND period IS NOT DISTINCT FROM $4
+      AND outcome IN ('loaded', 'unchanged')
+    ORDER BY as_of DESC, loaded_at DESC LIMIT 1
+) AS newest ON true
+"""
+
 Decision = Literal["apply", "already_loaded", "unchanged", "superseded"]
 
 
@@ -76,25 +90,28 @@ async def prepare(connection: Connection) -> None:
         await connection.execute(script)
 
 
-async def recorded(connection: Connection, load_id: UUID) -> Loaded | None:
-    """Return what the ledger says about a load, if it is in."""
-    row = await connection.fetchrow(
-        "SELECT rows, inserted, updated, removed FROM quarry.load WHERE load_id = $1", load_id
-    )
-    return None if row is None else Loaded("already_loaded", **row)
+async def standing(
+    connection: Connection, declaration: LoadTable
+) -> tuple[Loaded | None, LatestLoad | None]:
+    """Return what the ledger says about a load, if it is in, and the newest state in place.
 
-
-async def latest(connection: Connection, declaration: LoadTable) -> LatestLoad | None:
-    """Return the newest state in place; with a period, of that period only."""
-    row = await connection.fetchrow(
-        "SELECT as_of, content_digest, schema_fingerprint FROM quarry.load"
-        " WHERE table_schema = $1 AND table_name = $2 AND period IS NOT DISTINCT FROM $3"
-        " AND outcome IN ('loaded', 'unchanged') ORDER BY as_of DESC, loaded_at DESC LIMIT 1",
+    With a period, that is the newest of this period; appended rows count whatever is there, so for
+    them it is not looked up.
+    """
+    [row] = await connection.fetch(
+        _STANDING,
+        declaration.load_id,
         declaration.table_schema,
         declaration.table,
         _period(declaration),
+        declaration.mode != "append",
     )
-    return None if row is None else LatestLoad(**row)
+    done = ("rows", "inserted", "updated", "removed")
+    newest = ("as_of", "content_digest", "schema_fingerprint")
+    return (
+        None if row["rows"] is None else Loaded("already_loaded", *(row[name] for name in done)),
+        None if row["as_of"] is None else LatestLoad(*(row[name] for name in newest)),
+    )
 
 
 async def newer_objects(connection: Connection, declaration: LoadTable) -> list[NewerObject]:

@@ -65,7 +65,8 @@ async def _broken(envelope: Envelope[LoadTable], url: str, folder: Path) -> None
         Database.open(credentials.fixed(url), connections=1) as database,
         database.connection() as connection,
     ):
-        if await ledger.recorded(connection, declaration.load_id) is not None:
+        done, _ = await ledger.standing(connection, declaration)
+        if done is not None:
             return
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{declaration.table_schema}"')
         rows = ParquetRows(path, declaration.object.key)
