@@ -135,8 +135,8 @@ class FitPart:
     def binary(self, columns: tuple[str, ...]) -> Iterator[bytes]:
         """Yield these columns as one whole binary COPY, a slice at a time."""
         yield _HEADER
-        cells = (_PART_SLICE_CELLS, _PART_SLICE_CELLS)
-        yield from _tuples(self._batch.select(columns), self._documents, *cells)
+        batch, cells = self._batch.select(columns), _PART_SLICE_CELLS
+        yield from _tuples(batch, self._documents, cells, cells)
         yield _TRAILER
 
     def make_ready(self) -> None:
